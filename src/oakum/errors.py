@@ -1,0 +1,101 @@
+"""One family of errors: each says what happened, to what, and what to do next.
+
+A frontend prints ``error: {what}`` and, on a second line, ``hint: {todo}``.  A traceback is for
+defects in oakum only, so everything that bad input, a bad network or a bad disk can cause is
+raised as one of these.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_FINDINGS = 3
+EXIT_PROOF = 4
+EXIT_NOTHING = 10
+EXIT_PARTLY = 11
+EXIT_NOT_POSSIBLE = 12
+EXIT_INTERRUPTED = 130
+
+
+class OakumError(Exception):
+    """What happened (`what`), what to do about it (`todo`), and the exit code that it means."""
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, what: str, todo: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.todo = todo
+
+
+class UsageError(OakumError):
+    """The arguments do not make sense: nothing was tried."""
+
+    exit_code = EXIT_USAGE
+
+
+class InvalidReference(UsageError):
+    """An image reference that does not follow the reference grammar."""
+
+
+class InvalidImage(OakumError):
+    """A manifest, config, index or layer that breaks its specification or lies about itself."""
+
+
+class DigestMismatch(InvalidImage):
+    """Bytes that do not have the digest or size that was promised for them."""
+
+
+class NotFound(OakumError):
+    """An image, blob, tag or path that is not where it was looked for."""
+
+
+class AccessDenied(OakumError):
+    """A registry or a file system that refused."""
+
+
+class TransportError(OakumError):
+    """A registry, daemon or network that failed; trying again later may help."""
+
+
+class StoreError(OakumError):
+    """The local store could not be read or written (full disk, permissions, damage)."""
+
+
+class DockerfileError(OakumError):
+    """A Dockerfile that cannot be understood; `what` holds file, line and the line itself."""
+
+
+class Unsupported(DockerfileError):
+    """A construct that is valid and that oakum does not build yet; named, never skipped."""
+
+
+class BuildError(OakumError):
+    """A build step that failed."""
+
+
+class SandboxError(OakumError):
+    """No way to run a step on this machine."""
+
+
+class RepositoryError(OakumError):
+    """A package repository that cannot be read or must not be trusted."""
+
+
+class LockError(OakumError):
+    """A lock file that is damaged, or out of date where it must not be."""
+
+
+class ReportError(OakumError):
+    """A scanner report that is not one of the known formats."""
+
+
+class PlanMoved(OakumError):
+    """The world is not the one that a plan was made for."""
+
+
+class ProofFailed(OakumError):
+    """The image was made and did not pass verification; nothing was published."""
+
+    exit_code = EXIT_PROOF
