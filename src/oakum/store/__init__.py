@@ -1,1 +1,19 @@
+"""The local content store: blobs by digest, names, records; shared by processes, kill-safe."""
 
+from oakum.store.blobs import Blobs, BlobWriter
+from oakum.store.names import Named, Names
+from oakum.store.place import default_root, guarded, write_atomically
+from oakum.store.records import Records
+from oakum.store.store import Store
+
+__all__ = [
+    "BlobWriter",
+    "Blobs",
+    "Named",
+    "Names",
+    "Records",
+    "Store",
+    "default_root",
+    "guarded",
+    "write_atomically",
+]

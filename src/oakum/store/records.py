@@ -1,0 +1,74 @@
+"""Small facts derived from blobs, by kind and key: layer indexes, cache records and the like.
+
+A record can always be made again, so a damaged one counts as absent.  Each carries a checksum.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from oakum.store.place import Place, guarded
+
+_CHECK = 16
+
+
+class Records:
+    """The records of a store."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._directory = place.root / "records"
+
+    def path(self, kind: str, key: str) -> Path:
+        """Where the record is or would be; `key` is hexadecimal or a digest."""
+        name = key.replace(":", "-").replace("/", "%2F")
+        return self._directory / kind / name[-2:] / name
+
+    def get(self, kind: str, key: str) -> bytes | None:
+        """The record's bytes; None when it is absent or damaged."""
+        try:
+            raw = self.path(kind, key).read_bytes()
+        except OSError:
+            return None
+        body = raw[_CHECK:]
+        if hashlib.blake2b(body, digest_size=_CHECK).digest() != raw[:_CHECK]:
+            return None
+        return body
+
+    def put(self, kind: str, key: str, body: bytes) -> None:
+        """Keep the record, replacing an older one, atomically.
+
+        Not synced: a record that a power cut truncates fails its checksum and is absent.
+        """
+        path = self.path(kind, key)
+        with guarded(f"write a {kind} record"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self._place.scratch)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(hashlib.blake2b(body, digest_size=_CHECK).digest())
+                    file.write(body)
+                os.rename(name, path)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(name)
+                raise
+
+    def remove(self, kind: str, key: str) -> None:
+        """Forget the record."""
+        with guarded(f"remove a {kind} record"), contextlib.suppress(FileNotFoundError):
+            self.path(kind, key).unlink()
+
+    def keys(self, kind: str) -> Iterator[tuple[str, Path]]:
+        """Every key of a kind (with ``:`` as ``-``) and its file."""
+        directory = self._directory / kind
+        if not directory.is_dir():
+            return
+        for shelf in sorted(directory.iterdir()):
+            for path in sorted(shelf.iterdir()):
+                yield path.name, path
