@@ -1,0 +1,223 @@
+"""Compressing and decompressing layer blobs, with bounded memory in both directions.
+
+gzip is written as independent members of one mebibyte each: they compress side by side on all
+processors, and any reader that follows RFC 1952 (members may be concatenated) reads them.  The
+compressor is libdeflate at a fixed level, so the same bytes always give the same blob.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+from oakum.errors import InvalidImage
+from oakum.oci import Compression
+
+GZIP_LEVEL = 6
+ZSTD_LEVEL = 3
+BLOCK = 1 << 20
+"""Bytes in a gzip member, and the unit in which layers are passed on."""
+MAX_ZSTD_WINDOW = 1 << 27
+
+
+class Readable(Protocol):
+    """Something with ``read(n)`` that returns at most n bytes, and none at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class Sink(Protocol):
+    """Something that takes bytes."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
+class _Gzip:
+    """Concatenated gzip members, decompressed in pieces of bounded size."""
+
+    def __init__(self, source: Readable, head: bytes) -> None:
+        from isal import isal_zlib
+
+        self._new: Callable[[], Any] = lambda: isal_zlib.decompressobj(wbits=31)
+        self._error: Any = isal_zlib.error
+        self._source = source
+        self._pending = head
+        self._member = self._new()
+
+    def read(self, size: int, /) -> bytes:
+        while True:
+            if self._member.eof:
+                self._pending = (self._member.unused_data or b"") + self._pending
+                if not self._pending:
+                    self._pending = self._source.read(BLOCK)
+                if not self._pending.rstrip(b"\0"):
+                    return b""
+                self._member = self._new()
+            if not self._pending:
+                self._pending = self._source.read(BLOCK)
+                if not self._pending:
+                    raise _cut_off("gzip")
+            try:
+                out = self._member.decompress(self._pending, size)
+            except self._error as error:
+                raise InvalidImage(
+                    f"the layer's gzip data is damaged: {error}", "fetch the image again"
+                ) from error
+            self._pending = self._member.unconsumed_tail or b""
+            if out:
+                return bytes(out)
+
+
+class _Plain:
+    def __init__(self, source: Readable, head: bytes) -> None:
+        self._source = source
+        self._head = head
+
+    def read(self, size: int, /) -> bytes:
+        if self._head:
+            out, self._head = self._head[:size], self._head[size:]
+            return out
+        return self._source.read(size)
+
+
+class _Zstd:
+    def __init__(self, source: Readable, head: bytes) -> None:
+        import zstandard
+
+        decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW)
+        self._reader = decompressor.stream_reader(
+            _Plain(source, head),  # type: ignore[arg-type]
+            read_across_frames=True,
+        )
+        self._error: type[Exception] = zstandard.ZstdError
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self._reader.read(size)
+        except self._error as error:
+            raise InvalidImage(
+                f"the layer's zstd data is damaged: {error}", "fetch the image again"
+            ) from error
+
+
+def _cut_off(kind: str) -> InvalidImage:
+    return InvalidImage(f"the layer's {kind} data is cut off", "fetch the image again")
+
+
+def detect(head: bytes) -> Compression:
+    """The compression that the first bytes of a blob show."""
+    if head[:2] == b"\x1f\x8b":
+        return Compression.GZIP
+    if head[:4] == b"\x28\xb5\x2f\xfd":
+        return Compression.ZSTD
+    return Compression.NONE
+
+
+def decompressed(source: Readable) -> Readable:
+    """`source` without its compression, which its first bytes tell (media types may lie)."""
+    head = source.read(BLOCK)
+    kind = detect(head)
+    if kind is Compression.GZIP:
+        return _Gzip(source, head)
+    if kind is Compression.ZSTD:
+        return _Zstd(source, head)
+    return _Plain(source, head)
+
+
+class Compressor(Protocol):
+    """Takes the uncompressed bytes, writes the compressed ones to its sink."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class _GzipMembers:
+    """gzip members made by a pool of threads and written in order."""
+
+    def __init__(self, sink: Sink, pool: ThreadPoolExecutor) -> None:
+        self._sink = sink
+        self._pool = pool
+        self._buffer = bytearray()
+        self._waiting: deque[Future[bytes]] = deque()
+        self._any = False
+
+    def write(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= BLOCK:
+            self._submit(bytes(self._buffer[:BLOCK]))
+            del self._buffer[:BLOCK]
+
+    def _submit(self, block: bytes) -> None:
+        self._any = True
+        self._waiting.append(self._pool.submit(_gzip_member, block))
+        while len(self._waiting) > 16 or (self._waiting and self._waiting[0].done()):
+            self._sink.write(self._waiting.popleft().result())
+
+    def finish(self) -> None:
+        if self._buffer or not self._any:
+            self._submit(bytes(self._buffer))
+        while self._waiting:
+            self._sink.write(self._waiting.popleft().result())
+
+
+def _gzip_member(block: bytes) -> bytes:
+    import deflate
+
+    return bytes(deflate.gzip_compress(block, GZIP_LEVEL))
+
+
+class _ZstdFrame:
+    def __init__(self, sink: Sink) -> None:
+        import zstandard
+
+        self._sink = sink
+        self._object = zstandard.ZstdCompressor(level=ZSTD_LEVEL, threads=2).compressobj()
+
+    def write(self, data: bytes) -> None:
+        self._sink.write(self._object.compress(data))
+
+    def finish(self) -> None:
+        self._sink.write(self._object.flush())
+
+
+class _Uncompressed:
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def write(self, data: bytes) -> None:
+        self._sink.write(data)
+
+    def finish(self) -> None:
+        return
+
+
+def compressor(kind: Compression, sink: Sink, pool: ThreadPoolExecutor) -> Compressor:
+    """A compressor of that kind which writes to `sink`; gzip uses the threads of `pool`."""
+    if kind is Compression.GZIP:
+        return _GzipMembers(sink, pool)
+    if kind is Compression.ZSTD:
+        return _ZstdFrame(sink)
+    return _Uncompressed(sink)
+
+
+class ChunkReader:
+    """``read(n)`` over an iterator of chunks."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._head = b""
+
+    def read(self, size: int, /) -> bytes:
+        while not self._head:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return b""
+            self._head = chunk
+        if len(self._head) <= size:
+            out, self._head = self._head, b""
+            return out
+        out, self._head = self._head[:size], self._head[size:]
+        return out

@@ -1,0 +1,274 @@
+"""Layers as directories that overlayfs can stack, and back.
+
+On disk a whiteout is a character device 0:0 and an opaque directory carries an xattr (kernel
+documentation, overlayfs, "whiteouts and opaque directories"); inside a user namespace the xattr
+is ``user.overlay.opaque``, else ``trusted.overlay.opaque``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from oakum.errors import StoreError
+from oakum.layer.compression import BLOCK
+from oakum.layer.entry import Entry, Kind
+from oakum.layer.tar import Header, damaged
+
+_OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
+_KEPT_XATTRS = ("security.capability", "user.")
+
+
+class DirectoryUnpacker:
+    """Unpacks the members of one layer into an empty directory, in overlayfs's form."""
+
+    def __init__(self, root: Path, *, user_namespace: bool) -> None:
+        self._root = os.fsencode(root)
+        self._opaque_xattr = _OPAQUE_XATTRS[1] if user_namespace else _OPAQUE_XATTRS[0]
+        self._times: dict[bytes, Header] = {}
+        self._made: set[bytes] = {b""}
+        self._removed: list[tuple[Kind, bytes]] = []
+
+    def member(self, header: Header, content: Iterator[bytes]) -> None:
+        """Unpack one member; a later one of the same path replaces the earlier one."""
+        if header.kind in (Kind.WHITEOUT, Kind.OPAQUE):
+            self._removed.append((header.kind, header.path))
+            return
+        path = self._at(header.path)
+        try:
+            self._parents(header.path)
+            self._clear(header, path)
+            self._make(header, path, content)
+            if header.kind is not Kind.HARDLINK:
+                self._dress(header, path)
+        except OSError as error:
+            raise _cannot(header.path, error) from error
+
+    def _at(self, path: bytes) -> bytes:
+        return self._root + b"/" + path if path else self._root
+
+    def _parents(self, path: bytes) -> None:
+        parent = path.rpartition(b"/")[0]
+        if parent in self._made:
+            return
+        self._parents(parent)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._at(parent), 0o755)
+        if not stat.S_ISDIR(os.lstat(self._at(parent)).st_mode):
+            os.unlink(self._at(parent))
+            os.mkdir(self._at(parent), 0o755)
+        self._made.add(parent)
+
+    def _clear(self, header: Header, path: bytes) -> None:
+        try:
+            there = os.lstat(path)
+        except FileNotFoundError:
+            return
+        if stat.S_ISDIR(there.st_mode):
+            if header.kind is Kind.DIRECTORY:
+                return
+            raise damaged(f"{header.path[:100]!r} is first a directory and then something else")
+        os.unlink(path)
+
+    def _make(self, header: Header, path: bytes, content: Iterator[bytes]) -> None:
+        if header.kind is Kind.FILE:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            handle = os.open(path, flags, 0o600)
+            try:
+                for piece in content:
+                    _write_all(handle, piece)
+            finally:
+                os.close(handle)
+        elif header.kind is Kind.DIRECTORY:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, 0o755)
+            self._made.add(header.path)
+        elif header.kind is Kind.SYMLINK:
+            os.symlink(header.link, path)
+        elif header.kind is Kind.HARDLINK:
+            self._link(header, path)
+        elif header.kind is Kind.FIFO:
+            os.mkfifo(path)
+        else:
+            kind = stat.S_IFCHR if header.kind is Kind.CHARACTER else stat.S_IFBLK
+            os.mknod(path, kind | 0o600, os.makedev(*header.device))
+
+    def _link(self, header: Header, path: bytes) -> None:
+        try:
+            os.link(self._at(header.link), path, follow_symlinks=False)
+        except FileNotFoundError as error:
+            raise damaged(
+                f"{header.path[:100]!r} is a hard link to {header.link[:100]!r}, "
+                "which the layer does not have"
+            ) from error
+
+    def _dress(self, header: Header, path: bytes) -> None:
+        os.chown(path, header.uid, header.gid, follow_symlinks=False)
+        if header.kind is not Kind.SYMLINK:
+            os.chmod(path, header.mode)
+        for name, value in (header.xattrs or {}).items():
+            if name.startswith(_KEPT_XATTRS) and not name.startswith("user.overlay."):
+                with _unsupported_xattrs():
+                    os.setxattr(path, name, value, follow_symlinks=False)
+        if header.kind is Kind.DIRECTORY:
+            self._times[header.path] = header
+            return
+        _set_time(path, header.mtime)
+
+    def finish(self) -> None:
+        """Place whiteouts, then the directories' times, which unpacking has disturbed."""
+        for kind, path in self._removed:
+            try:
+                self._remove(kind, path)
+            except OSError as error:
+                raise _cannot(path, error) from error
+        for path, header in self._times.items():
+            _set_time(self._at(path), header.mtime)
+
+    def _remove(self, kind: Kind, path: bytes) -> None:
+        where = self._at(path)
+        self._parents(path)
+        if kind is Kind.OPAQUE:
+            self._parents(path + b"/x")
+        if path in self._made:
+            os.setxattr(where, self._opaque_xattr, b"y", follow_symlinks=False)
+        elif not os.path.lexists(where):
+            os.mknod(where, stat.S_IFCHR, 0)
+
+
+def _cannot(path: bytes, error: OSError) -> StoreError:
+    hint = "free some space and run the command again"
+    if error.errno in (errno.EPERM, errno.EACCES):
+        hint = "this needs root, or a user with a range of subordinate ids (/etc/subuid)"
+    return StoreError(f"cannot unpack {path[:200]!r}: {error.strerror}", hint)
+
+
+@contextlib.contextmanager
+def _unsupported_xattrs() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOTSUP, errno.EPERM):
+            raise
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(handle, view) :]
+
+
+def _set_time(path: bytes, seconds: int) -> None:
+    with contextlib.suppress(OverflowError):
+        os.utime(path, (seconds, seconds), follow_symlinks=False)
+
+
+def file_content(path: bytes) -> Iterator[bytes]:
+    """The content of a file on disk in pieces; never through a symlink."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        while piece := os.read(handle, BLOCK):
+            yield piece
+    finally:
+        os.close(handle)
+
+
+def kept_xattrs(path: bytes) -> dict[str, bytes] | None:
+    """The extended attributes that belong in a layer: file capabilities and the user's own."""
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return None
+    kept = {
+        name: os.getxattr(path, name, follow_symlinks=False)
+        for name in names
+        if name.startswith(_KEPT_XATTRS) and not name.startswith("user.overlay.")
+    }
+    return kept or None
+
+
+class DiskEntry:
+    """An entry of a directory tree with the place of its content on disk."""
+
+    __slots__ = ("entry", "source")
+
+    def __init__(self, entry: Entry, source: bytes) -> None:
+        self.entry = entry
+        self.source = source
+
+
+def read_directory(root: Path, *, clamp: int | None = None) -> Iterator[DiskEntry]:
+    """The entries of a layer on disk in overlayfs's form, sorted, parents first.
+
+    `clamp` is the newest time in seconds that an entry may have; newer ones get it.  Sockets are
+    left out, since no archive can hold one.
+    """
+    inodes: dict[tuple[int, int], bytes] = {}
+    yield from _read(os.fsencode(root), b"", inodes, clamp)
+
+
+def _read(
+    root: bytes, directory: bytes, inodes: dict[tuple[int, int], bytes], clamp: int | None
+) -> Iterator[DiskEntry]:
+    where = root + b"/" + directory if directory else root
+    with os.scandir(where) as listing:
+        names = sorted(item.name for item in listing)
+    for name in names:
+        path = directory + b"/" + name if directory else name
+        source = root + b"/" + path
+        info = os.lstat(source)
+        entry = disk_entry(path, source, info, clamp)
+        if entry is None:
+            continue
+        if entry.kind is Kind.FILE and info.st_nlink > 1:
+            first = inodes.setdefault((info.st_dev, info.st_ino), path)
+            if first != path:
+                entry = Entry(
+                    path, Kind.HARDLINK, entry.mode, entry.uid, entry.gid, 0, entry.mtime, first
+                )
+        yield DiskEntry(entry, source)
+        if entry.kind is Kind.DIRECTORY:
+            if _is_opaque(source):
+                yield DiskEntry(Entry(path, Kind.OPAQUE, 0o600, mtime=entry.mtime), b"")
+            yield from _read(root, path, inodes, clamp)
+
+
+def _is_opaque(path: bytes) -> bool:
+    try:
+        names = os.listxattr(path, follow_symlinks=False)
+    except OSError:
+        return False
+    return any(
+        name in names and os.getxattr(path, name, follow_symlinks=False) == b"y"
+        for name in _OPAQUE_XATTRS
+    )
+
+
+def disk_entry(path: bytes, source: bytes, info: os.stat_result, clamp: int | None) -> Entry | None:
+    """The entry of a path on disk; None for a socket; a whiteout for a device 0:0."""
+    mtime = int(info.st_mtime_ns // 1_000_000_000)
+    if clamp is not None and mtime > clamp:
+        mtime = clamp
+    kind = info.st_mode
+    mode = stat.S_IMODE(kind)
+    owner = (info.st_uid, info.st_gid)
+    if stat.S_ISREG(kind):
+        xattrs = kept_xattrs(source)
+        return Entry(path, Kind.FILE, mode, *owner, info.st_size, mtime, xattrs=xattrs)
+    if stat.S_ISDIR(kind):
+        return Entry(path, Kind.DIRECTORY, mode, *owner, 0, mtime, xattrs=kept_xattrs(source))
+    if stat.S_ISLNK(kind):
+        return Entry(path, Kind.SYMLINK, 0o777, *owner, 0, mtime, os.readlink(source))
+    device = (os.major(info.st_rdev), os.minor(info.st_rdev))
+    if stat.S_ISCHR(kind) and device == (0, 0):
+        return Entry(path, Kind.WHITEOUT, 0o600)
+    if stat.S_ISFIFO(kind):
+        return Entry(path, Kind.FIFO, mode, *owner, 0, mtime)
+    if stat.S_ISCHR(kind) or stat.S_ISBLK(kind):
+        which = Kind.CHARACTER if stat.S_ISCHR(kind) else Kind.BLOCK
+        return Entry(path, which, mode, *owner, 0, mtime, device=device)
+    return None
