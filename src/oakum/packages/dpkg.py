@@ -236,7 +236,7 @@ def audit(files: ImageTree, packages: Sequence[Package]) -> list[str]:
             problems.append(f"{name}: {_BROKEN[state]}")
         if not package.architecture:
             problems.append(f"{name}: it has no architecture")
-        if package.database == STATUS and state == "installed":
-            if info_file(files, package, "list") is None:
-                problems.append(f"{name}: its list of files is missing")
+        listed = package.database != STATUS or info_file(files, package, "list") is not None
+        if state == "installed" and not listed:
+            problems.append(f"{name}: its list of files is missing")
     return problems

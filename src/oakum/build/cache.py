@@ -1,0 +1,93 @@
+"""The build cache: what a step of a given key gave before.
+
+A key is made of contents only: the instruction after expansion, the identity of the parent's
+content, the digests of what is copied or mounted, what the step sees of args and environment, and
+the platform.  There is therefore one kind of key; a parent that came out identical is the same
+parent, however it was made.  One key may have several results, one for each set of package
+versions that the step once installed: a lock chooses among them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import msgspec
+
+from oakum.layer import Layer, known_index
+from oakum.oci import Digest
+from oakum.store import Store
+
+CACHE_VERSION = "1"
+_MOST_RESULTS = 16
+
+
+class StepResult(msgspec.Struct, frozen=True):
+    """What a step gave."""
+
+    layer: Layer
+    """The layer that it made, which may be empty."""
+    content: str
+    """Identity of the layer's content."""
+    packages: dict[str, str] = {}
+    """Packages that it installed or changed, ``name:architecture`` → version; "" for removed."""
+    epoch: int = 0
+    """Newest source time that went into it, in seconds."""
+    made: float = 0.0
+    """When it was made, in seconds since the epoch."""
+    seconds: float = 0.0
+    """How long it took."""
+
+
+class BuildCache:
+    """The results of steps, in a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kind = f"step-{CACHE_VERSION}"
+
+    def results(self, key: str) -> list[StepResult]:
+        """Every usable result of the key, the newest first."""
+        raw = self._store.records.get(self._kind, key)
+        if raw is None:
+            return []
+        try:
+            results = msgspec.msgpack.decode(raw, type=list[StepResult])
+        except msgspec.DecodeError:
+            return []
+        return [result for result in results if self._usable(result)]
+
+    def _usable(self, result: StepResult) -> bool:
+        descriptor = result.layer.descriptor
+        whole = self._store.blobs.has(descriptor.digest, descriptor.size)
+        return whole and known_index(self._store, result.layer.diff_id) is not None
+
+    def find(self, key: str, locked: Mapping[str, str] | None) -> StepResult | None:
+        """The newest result of the key that agrees with the lock's versions."""
+        for result in self.results(key):
+            if locked is None or agrees(result.packages, locked):
+                return result
+        return None
+
+    def put(self, key: str, result: StepResult) -> None:
+        """Keep a result, before the older ones of its key."""
+        with self._store.place.serialised(f"step-{key[:2]}"):
+            others = [
+                other
+                for other in self.results(key)
+                if other.layer.diff_id != result.layer.diff_id
+                and other.packages != result.packages
+            ]
+            dated = msgspec.structs.replace(result, made=time.time())
+            kept = [dated, *others][:_MOST_RESULTS]
+            self._store.records.put(self._kind, key, msgspec.msgpack.encode(kept))
+
+
+def agrees(installed: Mapping[str, str], locked: Mapping[str, str]) -> bool:
+    """Whether a step that installed these versions is what the lock asks for."""
+    return dict(installed) == dict(locked)
+
+
+def layer_digests(results: list[StepResult]) -> set[Digest]:
+    """The blobs that results need."""
+    return {result.layer.descriptor.digest for result in results}

@@ -1,0 +1,73 @@
+"""What a build is asked to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from oakum.dockerfile import Lock
+from oakum.oci import Compression, Platform, host_platform
+
+Network = Literal["default", "host", "none"]
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A secret that steps may ask for by its id; its value is in no key, layer or log."""
+
+    id: str
+    """Name that ``--mount=type=secret,id=…`` uses."""
+    file: Path | None = None
+    """File that holds it."""
+    env: str | None = None
+    """Environment variable that holds it."""
+
+
+class BuildRequest(msgspec.Struct, frozen=True):
+    """A build: the sources, and what docker's flags of the same names mean."""
+
+    context: Path | None
+    """Directory of the build context; None for an empty one."""
+    dockerfile: Path | None = None
+    """The Dockerfile; by default ``Dockerfile`` in the context."""
+    dockerfile_text: bytes | None = None
+    """Text that stands in for the Dockerfile's, such as a planned edit."""
+    build_args: Mapping[str, str] = {}
+    """``--build-arg``."""
+    target: str | None = None
+    """``--target``: name or number of the stage to build."""
+    platform: Platform = msgspec.field(default_factory=host_platform)
+    """``--platform``."""
+    labels: Mapping[str, str] = {}
+    """``--label``."""
+    secrets: tuple[Secret, ...] = ()
+    """``--secret``."""
+    network: Network = "default"
+    """``--network`` of RUN steps."""
+    add_hosts: tuple[tuple[str, str], ...] = ()
+    """``--add-host``: (name, address)."""
+    no_cache: bool = False
+    """``--no-cache``."""
+    no_cache_filter: tuple[str, ...] = ()
+    """``--no-cache-filter``: names of stages that are not taken from the cache."""
+    pull: bool = False
+    """``--pull``: ask the registry for the base images' current digests."""
+    contexts: Mapping[str, str] = {}
+    """``--build-context``: name → directory, ``docker-image://…`` or ``oci-layout://…``."""
+    ca_certificates: Path | None = None
+    """PEM file of further certificate authorities, offered to steps without a trace."""
+    lock: Lock | None = None
+    """The lock to honour."""
+    compression: Compression = Compression.GZIP
+    """How new layers are compressed."""
+    source_date_epoch: int | None = None
+    """Newest time of anything in a new layer; None: from base image and sources."""
+    runtime: str | None = None
+    """Sandbox to run steps in; None: the first that works."""
+    only_cached: bool = False
+    """Run nothing: stop at the first step that is not in the cache."""
+    jobs: int = msgspec.field(default_factory=lambda: max(2, os.cpu_count() or 2))
+    """Most steps that run side by side."""

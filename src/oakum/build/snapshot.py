@@ -1,0 +1,135 @@
+"""Layers unpacked on disk, and stacks of them mounted for a step.
+
+A layer is unpacked once, whatever images share it, into ``snapshots/<diff ID>/fs``.  Only a layer
+that leaves out the directories above its files depends on what lies below it; its name then holds
+the chain, and those directories get the attributes that they have below.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from oakum.build.sandbox import in_user_namespace
+from oakum.layer import Kind, Layer, LayerIndex, index_blob, read_layer
+from oakum.layer.disk import DirectoryUnpacker
+from oakum.layer.read import check_diff_id
+from oakum.oci import Descriptor, Digest
+from oakum.store import Store, guarded
+from oakum.tree import Tree
+
+Fetch = Callable[[Sequence[Layer]], None]
+
+
+class Snapshots:
+    """The unpacked layers of a store."""
+
+    def __init__(self, store: Store, fetch: Fetch) -> None:
+        self._store = store
+        self._fetch = fetch
+        self._user_namespace = in_user_namespace()
+
+    def indexes(self, layers: Sequence[Layer]) -> list[LayerIndex]:
+        """The index of every layer; layers that are not in the store are fetched."""
+        self._fetch(layers)
+        return [index_blob(self._store, layer.descriptor, layer.diff_id) for layer in layers]
+
+    def tree(self, layers: Sequence[Layer]) -> Tree:
+        """The merged view of a stack."""
+        return Tree.of(self.indexes(layers))
+
+    def directories(self, layers: Sequence[Layer]) -> list[Path]:
+        """A directory for every layer of the stack, unpacked side by side where need be."""
+        names = [self._name(layers, number) for number in range(len(layers))]
+        missing = [n for n, name in enumerate(names) if not self._path(name).is_dir()]
+        if missing:
+            self._fetch([layers[number] for number in missing])
+            with ThreadPoolExecutor(2) as pool:
+                for done in [
+                    pool.submit(self._unpack, layers, number, names[number]) for number in missing
+                ]:
+                    done.result()
+        return [self._path(name) / "fs" for name in names]
+
+    def _path(self, name: str) -> Path:
+        return self._store.root / "snapshots" / name
+
+    def _name(self, layers: Sequence[Layer], number: int) -> str:
+        plain = layers[number].diff_id.split(":", 1)[1]
+        suffix = "-user" if self._user_namespace else ""
+        if self._path(plain + suffix).is_dir():
+            return plain + suffix
+        index = self._index(layers[number])
+        if not implied_directories(index):
+            return plain + suffix
+        from oakum.oci import chain_ids
+
+        chain = chain_ids(tuple(layer.diff_id for layer in layers[: number + 1]))[-1]
+        return f"{plain[:16]}-{chain.split(':', 1)[1]}{suffix}"
+
+    def _index(self, layer: Layer) -> LayerIndex:
+        self._fetch([layer])
+        return index_blob(self._store, layer.descriptor, layer.diff_id)
+
+    def _unpack(self, layers: Sequence[Layer], number: int, name: str) -> None:
+        layer = layers[number]
+        with guarded(f"unpack layer {layer.diff_id}"):
+            made = Path(tempfile.mkdtemp(prefix="unpack-", dir=self._store.place.scratch))
+            root = made / "fs"
+            root.mkdir()
+        unpacker = DirectoryUnpacker(root, user_namespace=self._user_namespace)
+        with self._store.blobs.open(layer.descriptor.digest) as file:
+            index, _ = read_layer(file, unpacker)
+        check_diff_id(index, layer.descriptor, layer.diff_id)
+        implied = implied_directories(index)
+        if implied and number:
+            _dress_implied(root, implied, self.tree(layers[:number]))
+        self._adopt(made, name)
+
+    def _adopt(self, made: Path, name: str) -> None:
+        with guarded("keep an unpacked layer"):
+            try:
+                made.rename(self._path(name))
+            except OSError:
+                if not self._path(name).is_dir():
+                    raise
+                shutil.rmtree(made, ignore_errors=True)
+
+    def keep(self, directory: Path, diff_id: Digest) -> None:
+        """Take over a step's upper directory (``…/fs`` below `directory`) as the layer's."""
+        suffix = "-user" if self._user_namespace else ""
+        self._adopt(directory, diff_id.split(":", 1)[1] + suffix)
+
+
+def implied_directories(index: LayerIndex) -> set[bytes]:
+    """Directories that a layer has files in without having an entry for them."""
+    named = {entry.path for entry in index.entries if entry.kind is Kind.DIRECTORY}
+    named.add(b"")
+    implied: set[bytes] = set()
+    for entry in index.entries:
+        parent = entry.path.rpartition(b"/")[0]
+        while parent not in named and parent not in implied:
+            implied.add(parent)
+            parent = parent.rpartition(b"/")[0]
+    return implied
+
+
+def _dress_implied(root: Path, implied: set[bytes], below: Tree) -> None:
+    for path in sorted(implied, reverse=True):
+        node = below.get(path)
+        where = os.fsencode(root) + b"/" + path
+        if node is None or node.entry.kind is not Kind.DIRECTORY or not os.path.isdir(where):
+            continue
+        entry = node.entry
+        os.chown(where, entry.uid, entry.gid)
+        os.chmod(where, entry.mode)
+        os.utime(where, (entry.mtime, entry.mtime))
+
+
+def layer_of(descriptor: Descriptor, diff_id: Digest) -> Layer:
+    """The layer of a base image, whose uncompressed size is not known yet."""
+    return Layer(descriptor, diff_id, 0)
