@@ -75,8 +75,7 @@ class BuildCache:
             others = [
                 other
                 for other in self.results(key)
-                if other.layer.diff_id != result.layer.diff_id
-                and other.packages != result.packages
+                if other.layer.diff_id != result.layer.diff_id and other.packages != result.packages
             ]
             dated = msgspec.structs.replace(result, made=time.time())
             kept = [dated, *others][:_MOST_RESULTS]

@@ -29,8 +29,9 @@ class ImageTree:
         indexes: Sequence[LayerIndex],
         descriptors: Sequence[Descriptor],
         fetch: Callable[[Descriptor], None] | None = None,
+        tree: Tree | None = None,
     ) -> None:
-        self.tree = Tree.of(indexes)
+        self.tree = Tree.of(indexes) if tree is None else tree
         self._store = store
         self._diff_ids = [Digest(index.diff_id) for index in indexes]
         self._descriptors = list(descriptors)

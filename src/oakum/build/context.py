@@ -1,0 +1,213 @@
+"""Where COPY, ADD and bind mounts take files from: a directory that is not part of an image."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from oakum.build.ignore import Ignore, pattern_regex
+from oakum.dockerfile import LOCK_NAME
+from oakum.errors import BuildError
+from oakum.layer import Entry, Kind
+from oakum.layer.disk import disk_entry, file_content
+from oakum.store import Store
+
+_GLOB = re.compile(r"[*?\[\\]")
+_FRESH = 2.0
+_MAX_LINKS = 40
+
+
+class SourceEntry(msgspec.Struct, frozen=True):
+    """A file that is to be copied: its entry (path relative to the copied root) and its place."""
+
+    entry: Entry
+    """What it is; a file's digest is filled in."""
+    source: bytes
+    """Its place on this machine's disk; empty when there is no content."""
+
+
+class Directory:
+    """A directory that files are taken from, with the digests of its files remembered."""
+
+    def __init__(self, store: Store, root: Path, ignore: Ignore) -> None:
+        self._store = store
+        self.root = root
+        self.ignore = ignore
+        self._key = hashlib.sha256(os.fsencode(root)).hexdigest()
+        self._digests: dict[bytes, tuple[int, int, int, int, bytes]] | None = None
+        self._changed = False
+
+    def expand(self, pattern: str) -> list[str]:
+        """Relative paths that a COPY source names; several only for wildcards (filepath.Match).
+
+        Ignored paths are not there.  Raises `BuildError` when a plain path does not exist.
+        """
+        cleaned = os.path.normpath("/" + pattern).lstrip("/")
+        if not _GLOB.search(cleaned):
+            self._require(cleaned, pattern)
+            return [cleaned]
+        return sorted(self._glob("", cleaned.split("/")))
+
+    def _glob(self, directory: str, parts: list[str]) -> Iterator[str]:
+        regex = pattern_regex(parts[0])
+        try:
+            names = sorted(os.listdir(self.root / directory))
+        except OSError:
+            return
+        for name in names:
+            path = f"{directory}/{name}" if directory else name
+            if not regex.fullmatch(name):
+                continue
+            if len(parts) > 1:
+                yield from self._glob(path, parts[1:])
+            elif self.sees(path) or self._holds(path):
+                yield path
+
+    def _require(self, path: str, written: str) -> None:
+        if path and not os.path.lexists(self.root / path):
+            raise BuildError(
+                f"{written!r} is not in the build context {self.root}",
+                "check the path, which is relative to the context; 'COPY' cannot reach outside",
+            )
+        if path and not self.sees(path) and not self._holds(path):
+            raise BuildError(
+                f"{written!r} is in the build context, but .dockerignore leaves it out",
+                "take it out of .dockerignore, or do not copy it",
+            )
+
+    def sees(self, path: str) -> bool:
+        """Whether a path is part of the context."""
+        return path != LOCK_NAME and not self.ignore.ignores(path)
+
+    def _holds(self, path: str) -> bool:
+        """Whether a path that is itself ignored is a directory with something that is not."""
+        if not self.ignore.has_exceptions or not (self.root / path).is_dir():
+            return False
+        return any(True for _ in self.below(path))
+
+    def resolve(self, path: str) -> str:
+        """The path with symlinks followed inside the context."""
+        done: list[str] = []
+        todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+        links = 0
+        while todo:
+            part = todo.pop()
+            if part == "..":
+                done[-1:] = []
+                continue
+            where = self.root.joinpath(*done, part)
+            if where.is_symlink() and links < _MAX_LINKS:
+                links += 1
+                target = os.readlink(where)
+                if target.startswith("/"):
+                    done = []
+                todo += [p for p in reversed(target.split("/")) if p not in ("", ".")]
+                continue
+            done.append(part)
+        return "/".join(done)
+
+    def entries(self, path: str) -> Iterator[SourceEntry]:
+        """The file at `path`, or the directory and everything below it, sorted.
+
+        The paths of the entries are relative to `path`; that of `path` itself is empty.
+        """
+        resolved = self.resolve(path)
+        where = os.fsencode(self.root / resolved) if resolved else os.fsencode(self.root)
+        try:
+            info = os.lstat(where)
+        except OSError as error:
+            raise BuildError(
+                f"{path!r} cannot be read in the build context: {error.strerror}",
+                "check the path and its permissions",
+            ) from error
+        yield self._entry(b"", where, info)
+        if stat.S_ISDIR(info.st_mode):
+            yield from self.below(resolved)
+
+    def below(self, path: str) -> Iterator[SourceEntry]:
+        """Everything below a directory, sorted, parents first."""
+        where = os.fsencode(self.root / path) if path else os.fsencode(self.root)
+        yield from self._below(where, path, b"")
+
+    def _below(self, where: bytes, path: str, relative: bytes) -> Iterator[SourceEntry]:
+        try:
+            names = sorted(os.listdir(where))
+        except OSError as error:
+            raise BuildError(
+                f"{os.fsdecode(where)} cannot be read: {error.strerror}",
+                "check its permissions, or leave it out with .dockerignore",
+            ) from error
+        for name in names:
+            at = where + b"/" + name
+            inner = f"{path}/{os.fsdecode(name)}" if path else os.fsdecode(name)
+            below = relative + b"/" + name if relative else name
+            seen = self.sees(inner)
+            if not seen and not self.ignore.has_exceptions:
+                continue
+            try:
+                info = os.lstat(at)
+            except FileNotFoundError:
+                continue
+            if not stat.S_ISDIR(info.st_mode):
+                if seen and not stat.S_ISSOCK(info.st_mode):
+                    yield self._entry(below, at, info)
+                continue
+            if seen:
+                yield self._entry(below, at, info)
+                yield from self._below(at, inner, below)
+                continue
+            inside = list(self._below(at, inner, below))
+            if inside:
+                yield self._entry(below, at, info)
+                yield from inside
+
+    def _entry(self, relative: bytes, where: bytes, info: os.stat_result) -> SourceEntry:
+        entry = disk_entry(relative, where, info, None)
+        if entry is None:
+            raise BuildError(
+                f"{os.fsdecode(where)} is a socket or a whiteout, which cannot be copied",
+                "leave it out with .dockerignore",
+            )
+        if entry.kind is Kind.FILE:
+            digest = self._digest(where, info)
+            entry = msgspec.structs.replace(entry, digest=digest)
+        return SourceEntry(entry, where if entry.kind is Kind.FILE else b"")
+
+    def _digest(self, where: bytes, info: os.stat_result) -> bytes:
+        if self._digests is None:
+            raw = self._store.records.get("filedigests", self._key)
+            self._digests = (
+                msgspec.msgpack.decode(raw, type=dict[bytes, tuple[int, int, int, int, bytes]])
+                if raw
+                else {}
+            )
+        mark = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+        known = self._digests.get(where)
+        if known is not None and known[:4] == mark:
+            return known[4]
+        hasher = hashlib.sha256()
+        try:
+            for piece in file_content(where):
+                hasher.update(piece)
+        except OSError as error:
+            raise BuildError(
+                f"{os.fsdecode(where)} cannot be read: {error.strerror}", "check its permissions"
+            ) from error
+        if info.st_ctime_ns < (time.time() - _FRESH) * 1e9:
+            # A file that changed just now may change again within the clock's resolution.
+            self._digests[where] = (*mark, hasher.digest())
+            self._changed = True
+        return hasher.digest()
+
+    def remember(self) -> None:
+        """Keep the digests of the files that were read, for the next build."""
+        if self._changed and self._digests is not None:
+            self._store.records.put("filedigests", self._key, msgspec.msgpack.encode(self._digests))
+            self._changed = False

@@ -1,0 +1,117 @@
+"""What every kind of step shares: where it runs, what it may use, what it reports."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from oakum.build.cache import BuildCache, StepResult
+from oakum.build.context import Directory
+from oakum.build.images import Images
+from oakum.build.layering import Layering
+from oakum.build.request import BuildRequest
+from oakum.build.snapshot import Snapshots
+from oakum.build.state import StageState
+from oakum.dockerfile import Instruction
+from oakum.errors import OakumError
+from oakum.layer import Layer
+from oakum.progress import Progress
+from oakum.store import Store
+from oakum.tree import ImageTree, Tree
+
+
+class StepReport(msgspec.Struct, frozen=True):
+    """What became of one instruction."""
+
+    stage: str
+    """Name of the stage, or its number."""
+    line: int
+    """Line of the Dockerfile."""
+    text: str
+    """The instruction, on one line."""
+    status: Literal["ran", "cached", "config"]
+    """Whether it was run, taken from the cache, or changes no files."""
+    seconds: float = 0.0
+    """How long it took now."""
+    layer: str | None = None
+    """Diff ID of its layer."""
+    packages: dict[str, str] = {}
+    """Packages that it installed or changed."""
+    run: int = 0
+    """Number of the RUN among the stage's, from 1; 0 for other instructions."""
+    command: str = ""
+    """Mark of a RUN's command, for the lock."""
+    why: str = ""
+    """Why it was run."""
+
+
+class NotCached(OakumError):
+    """A step is not in the cache, and nothing was to be run."""
+
+    def __init__(self, stage: str, instruction: Instruction) -> None:
+        super().__init__(
+            f"line {instruction.first_line} of the Dockerfile was not built here yet",
+            "run 'oakum build' first",
+        )
+        self.stage = stage
+        self.instruction = instruction
+
+
+class Stages(Protocol):
+    """The other stages of the build, and what else can be copied from."""
+
+    def state_of(self, name: str) -> StageState | None:
+        """The finished stage of that name or number; waits for it; None if there is none."""
+
+    def directory_of(self, name: str) -> Directory | None:
+        """The named build context, when it is a directory; the main one for an empty name."""
+
+    def image_of(self, name: str) -> StageState:
+        """An image that is neither: pulled."""
+
+
+class Workshop:
+    """The tools that steps are carried out with; one for a build, shared by its stages."""
+
+    def __init__(
+        self,
+        store: Store,
+        request: BuildRequest,
+        images: Images,
+        progress: Progress,
+    ) -> None:
+        self.store = store
+        self.request = request
+        self.images = images
+        self.progress = progress
+        self.cache = BuildCache(store)
+        self.snapshots = Snapshots(store, images.fetch)
+        self.layering = Layering(store, request.compression)
+        self.cancelled = threading.Event()
+        self.slots = threading.BoundedSemaphore(request.jobs)
+
+    def files(self, layers: Sequence[Layer], tree: Tree | None = None) -> ImageTree:
+        """The files of a stack, to be read."""
+        indexes = self.snapshots.indexes(layers)
+        descriptors = [layer.descriptor for layer in layers]
+        return ImageTree(self.store, indexes, descriptors, tree=tree)
+
+    def close(self) -> None:
+        """Let go of threads."""
+        self.layering.close()
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A step's result and how it was come by."""
+
+    result: StepResult
+    """What the step gave."""
+    cached: bool
+    """Whether it was taken from the cache."""
+    seconds: float
+    """How long it took now."""
+    why: str = ""
+    """Why it was run."""

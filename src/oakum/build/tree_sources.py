@@ -1,0 +1,121 @@
+"""COPY ``--from`` a stage or an image: entries out of its tree, contents from its layers."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from oakum.build.copying import Item, Source
+from oakum.build.ignore import pattern_regex
+from oakum.build.state import StageState
+from oakum.build.steps import Workshop
+from oakum.errors import BuildError
+from oakum.layer import Entry, Kind
+from oakum.layer.disk import file_content
+from oakum.tree import Node, Tree
+
+_GLOB = re.compile(r"[*?\[\\]")
+
+
+def tree_sources(shop: Workshop, state: StageState, pattern: str) -> list[Source]:
+    """What a COPY source names in a finished stage.
+
+    Symlinks on the way are followed inside the stage's root; those inside a copied directory are
+    copied as they are.
+    """
+    tree = shop.snapshots.tree(state.stack.layers)
+    contents = _Contents(shop, state, tree)
+    return [_source(tree, contents, path) for path in expand_in_tree(tree, pattern)]
+
+
+def expand_in_tree(tree: Tree, pattern: str) -> list[bytes]:
+    """Paths of a tree that a pattern names; `BuildError` when a plain path is not there."""
+    cleaned = posixpath.normpath("/" + pattern).lstrip("/")
+    if not _GLOB.search(cleaned):
+        resolved = tree.resolve(os.fsencode(cleaned))
+        if resolved is None:
+            raise BuildError(
+                f"{pattern!r} is not in the stage or image that it is copied from",
+                "check the path; it is relative to that file system's root",
+            )
+        return [os.fsencode(cleaned)]
+    return sorted(_glob(tree, b"", cleaned.split("/")))
+
+
+def _glob(tree: Tree, directory: bytes, parts: list[str]) -> Iterator[bytes]:
+    regex = pattern_regex(parts[0])
+    for name in tree.names(directory):
+        if not regex.fullmatch(os.fsdecode(name)):
+            continue
+        path = directory + b"/" + name if directory else name
+        if len(parts) == 1:
+            yield path
+        else:
+            yield from _glob(tree, path, parts[1:])
+
+
+def _source(tree: Tree, contents: _Contents, path: bytes) -> Source:
+    resolved = tree.resolve(path)
+    if resolved is None:
+        raise BuildError(f"{os.fsdecode(path)!r} is a symbolic link to nothing", "check the link")
+    items = []
+    links: dict[bytes, bytes] = {}
+    for at, node in tree.walk(resolved) if resolved else _root(tree):
+        relative = at[len(resolved) :].lstrip(b"/")
+        items.append(_item(tree, contents, node, relative, links))
+    return Source(os.fsdecode(path.rpartition(b"/")[2]), tuple(items))
+
+
+def _root(tree: Tree) -> Iterator[tuple[bytes, Node]]:
+    yield b"", tree.root
+    yield from tree.walk(b"")
+
+
+def _item(
+    tree: Tree, contents: _Contents, node: Node, relative: bytes, links: dict[bytes, bytes]
+) -> Item:
+    entry = node.entry
+    if entry.kind is Kind.HARDLINK:
+        target = contents.file_of(node)
+        entry = msgspec.structs.replace(target.entry, path=relative)
+        return Item(entry, contents.opener(target))
+    changed = msgspec.structs.replace(entry, path=relative)
+    return Item(changed, contents.opener(node) if entry.kind is Kind.FILE else None)
+
+
+class _Contents:
+    """Opens files of a stage on disk, in the layer that each belongs to."""
+
+    def __init__(self, shop: Workshop, state: StageState, tree: Tree) -> None:
+        self._shop = shop
+        self._layers = state.stack.layers
+        self._tree = tree
+        self._directories: list[Path] | None = None
+
+    def file_of(self, node: Node) -> Node:
+        """The file that a hard link names."""
+        found = self._tree.file(node.entry.link)
+        if found is None or found.layer != node.layer:
+            index = self._shop.snapshots.indexes(self._layers)[node.layer]
+            for entry in index.entries:
+                if entry.path == node.entry.link and entry.kind is Kind.FILE:
+                    return Node(entry, node.layer)
+            raise BuildError(
+                f"the hard link {os.fsdecode(node.entry.path)!r} names a file that is gone",
+                "the image is damaged",
+            )
+        return found
+
+    def opener(self, node: Node) -> Callable[[], Iterator[bytes]]:
+        """Opens the content of a file's node when it is called."""
+        return lambda: file_content(self._place(node.entry, node.layer))
+
+    def _place(self, entry: Entry, layer: int) -> bytes:
+        if self._directories is None:
+            self._directories = self._shop.snapshots.directories(self._layers)
+        return os.fsencode(self._directories[layer]) + b"/" + entry.path
