@@ -115,3 +115,5 @@ class Found(msgspec.Struct, frozen=True):
     """How long it took now."""
     why: str = ""
     """Why it was run."""
+    command: str = ""
+    """Mark of a RUN's command, for the lock."""

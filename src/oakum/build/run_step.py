@@ -1,0 +1,282 @@
+"""RUN: a command in the sandbox on top of the stack, and the layer of what it changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from oakum.build import sandbox
+from oakum.build.cache import StepResult
+from oakum.build.lock_pins import apt_files, broken_promises
+from oakum.build.mounts import MountedStep, mount_identity, open_mounts
+from oakum.build.preflight import check_pins
+from oakum.build.stack import identity
+from oakum.build.state import DEFAULT_PATH, PROXY_ARGS, StageState
+from oakum.build.steps import Found, NotCached, Stages, Workshop
+from oakum.dockerfile import Instruction, Mount, command_mark, parse_mount
+from oakum.errors import BuildError, LockError, Unsupported
+from oakum.packages import parse_status
+from oakum.progress import Event
+from oakum.tree import Tree
+
+_STATUS = "var/lib/dpkg/status"
+_FLAGS = {"mount", "network", "security"}
+
+
+class _Run:
+    """A RUN, read: what it executes and what it sees."""
+
+    def __init__(
+        self,
+        shop: Workshop,
+        state: StageState,
+        instruction: Instruction,
+        expand: Callable[[str], str],
+    ) -> None:
+        _check_flags(instruction)
+        self.instruction = instruction
+        self.script = script_of(instruction)
+        self.argv = [*instruction.arguments] if instruction.json else [*state.shell, self.script]
+        self.network = instruction.flag("network") or shop.request.network
+        if self.network not in ("default", "host", "none"):
+            raise BuildError(f"unsupported network mode {self.network!r}", "default, host, none")
+        self.security = instruction.flag("security") or "sandbox"
+        if self.security not in ("sandbox", "insecure"):
+            raise BuildError(f"unsupported security mode {self.security!r}", "sandbox")
+        if self.security == "insecure":
+            raise Unsupported(
+                f"line {instruction.first_line}: RUN --security=insecure is not built by oakum",
+                "do what needs it outside of the build",
+            )
+        self.mounts: list[Mount] = [
+            parse_mount(flag.value or "", expand)
+            for flag in instruction.flags
+            if flag.name == "mount"
+        ]
+        arguments = {k: v for k, v in state.args.items() if v is not None and k not in PROXY_ARGS}
+        self.arguments = arguments
+        self.env = {**arguments, **state.env}
+        self.env.setdefault("PATH", DEFAULT_PATH)
+
+    def history(self, state: StageState) -> str:
+        """The history line, as BuildKit writes it."""
+        prefix = ""
+        if self.arguments:
+            pairs = " ".join(f"{k}={v}" for k, v in self.arguments.items())
+            prefix = f"|{len(self.arguments)} {pairs} "
+        return f"RUN {prefix}{' '.join(self.argv)} # buildkit"
+
+
+def _check_flags(instruction: Instruction) -> None:
+    for flag in instruction.flags:
+        if flag.name not in _FLAGS:
+            raise Unsupported(
+                f"line {instruction.first_line}: RUN --{flag.name} is not built yet: "
+                f"{instruction.original}",
+                "build this Dockerfile with docker for now",
+            )
+
+
+def script_of(instruction: Instruction) -> str:
+    """The shell text of a RUN in shell form, its heredocs included as the shell wants them."""
+    text = instruction.arguments[0] if instruction.arguments else ""
+    if instruction.json or not instruction.heredocs:
+        return text
+    first = instruction.heredocs[0]
+    alone = text.strip().removeprefix("<<").removeprefix("-").strip("\"'")
+    if len(instruction.heredocs) == 1 and alone == first.name:
+        return first.text
+    parts = [text]
+    for heredoc in instruction.heredocs:
+        parts.append(f"\n{heredoc.content}{heredoc.name}")
+    return "".join(parts)
+
+
+def run_instruction(
+    shop: Workshop,
+    stages: Stages,
+    state: StageState,
+    instruction: Instruction,
+    expand: Callable[[str], str],
+    stage: str,
+    number: int,
+) -> Found:
+    """Carry out a RUN, or take its layer from the cache."""
+    began = time.monotonic()
+    run = _Run(shop, state, instruction, expand)
+    mark = command_mark(" ".join(run.argv))
+    locked = _locked(shop, stage, number, mark)
+    sources = [mount_identity(shop, stages, mount) for mount in run.mounts]
+    key = _key(shop, state, run, sources)
+    why = "no result of these inputs in the cache"
+    if shop.request.no_cache or stage in shop.request.no_cache_filter:
+        why = "the cache was not to be used"
+    else:
+        found = shop.cache.find(key, locked)
+        if found is not None:
+            state.add_history(run.history(state), empty=False)
+            return Found(found, True, time.monotonic() - began, command=mark)
+        if locked is not None and shop.cache.results(key):
+            why = "the lock asks for other package versions"
+    if shop.request.only_cached:
+        raise NotCached(stage, instruction)
+    with shop.slots:
+        result = _execute(shop, stages, state, run, locked, stage)
+    shop.cache.put(key, result)
+    state.add_history(run.history(state), empty=False)
+    return Found(result, False, time.monotonic() - began, why, mark)
+
+
+def _locked(shop: Workshop, stage: str, number: int, mark: str) -> Mapping[str, str] | None:
+    lock = shop.request.lock
+    if lock is None:
+        return None
+    step = lock.step(stage, number, str(shop.request.platform), mark)
+    return step.packages if step else None
+
+
+def _key(shop: Workshop, state: StageState, run: _Run, sources: Sequence[object]) -> str:
+    return identity(
+        [
+            "run",
+            state.stack.content,
+            run.argv,
+            sorted(run.env.items()),
+            state.workdir,
+            state.user,
+            run.network,
+            sorted(shop.request.add_hosts),
+            list(sources),
+            str(state.platform),
+            [[h.name, h.text] for h in run.instruction.heredocs] if run.instruction.json else [],
+        ]
+    )
+
+
+def _execute(
+    shop: Workshop,
+    stages: Stages,
+    state: StageState,
+    run: _Run,
+    locked: Mapping[str, str] | None,
+    stage: str,
+) -> StepResult:
+    began = time.monotonic()
+    tree = shop.snapshots.tree(state.stack.layers)
+    check_pins(shop, state, tree, run.instruction, run.env, shop.progress)
+    scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.store.place.scratch))
+    upper = scratch / "kept" / "fs"
+    upper.mkdir(parents=True)
+    os.chmod(upper, 0o755)
+    try:
+        status = _sandboxed(shop, stages, state, run, locked, tree, scratch, upper, stage)
+        if status != 0:
+            raise BuildError(
+                f"line {run.instruction.first_line}: the step failed with exit code {status}: "
+                f"{run.instruction.original[:300]}",
+                "its output stands above; fix the command and build again",
+            )
+        epoch = shop.request.source_date_epoch
+        layer, content = shop.layering.of_upper(upper, state.epoch if epoch is None else epoch)
+        packages = _changed_packages(shop, state, tree, upper)
+        _check_lock(run.instruction, packages, locked)
+        shop.snapshots.keep(scratch / "kept", layer.diff_id)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    seconds = time.monotonic() - began
+    return StepResult(layer, content, packages, 0, seconds=seconds)
+
+
+def _sandboxed(
+    shop: Workshop,
+    stages: Stages,
+    state: StageState,
+    run: _Run,
+    locked: Mapping[str, str] | None,
+    tree: Tree,
+    scratch: Path,
+    upper: Path,
+    stage: str,
+) -> int:
+    files = shop.files(state.stack.layers, tree)
+    user = sandbox.resolve_user(
+        state.user or None, files.read("etc/passwd"), files.read("etc/group")
+    )
+    lowers = shop.snapshots.directories(state.stack.layers)
+    offered = _offered(shop, files.read("etc/apt/preferences"), locked)
+    task = f"step {stage}:{run.instruction.first_line}"
+
+    def output(data: bytes) -> None:
+        shop.progress(Event(task, "log", data.decode("utf-8", "replace")))
+
+    with open_mounts(shop, stages, run.mounts, state, scratch) as extra:
+        env = _environment(run, user.home, offered, extra)
+        step = sandbox.Step(
+            root=scratch / "root",
+            argv=tuple(run.argv),
+            env=tuple(f"{name}={value}" for name, value in env.items()),
+            cwd=state.workdir,
+            user=user,
+            mounts=extra.mounts,
+            files=offered,
+            network=run.network,  # type: ignore[arg-type]
+            add_hosts=shop.request.add_hosts,
+            ca_certificates=shop.request.ca_certificates,
+        )
+        return sandbox.run_on_layers(
+            shop.runtime(), step, lowers, upper, scratch, output, shop.cancelled
+        )
+
+
+def _offered(
+    shop: Workshop, preferences: bytes | None, locked: Mapping[str, str] | None
+) -> dict[str, bytes]:
+    return apt_files(locked, preferences) if locked else {}
+
+
+def _environment(
+    run: _Run, home: str, offered: Mapping[str, bytes], extra: MountedStep
+) -> dict[str, str]:
+    env = dict(run.env)
+    for name in PROXY_ARGS:
+        if name in os.environ:
+            env.setdefault(name, os.environ[name])
+    env.setdefault("HOME", home)
+    env.update(extra.env)
+    if offered:
+        env["APT_CONFIG"] = "/dev/.oakum/apt.conf"
+    return env
+
+
+def _changed_packages(
+    shop: Workshop, state: StageState, tree: Tree, upper: Path
+) -> dict[str, str]:
+    """What the step did to dpkg's database: new versions, and "" for what it removed."""
+    place = upper / _STATUS
+    if not place.is_file() or place.is_symlink():
+        return {}
+    before = shop.files(state.stack.layers, tree).read(_STATUS)
+    old = parse_status(before) if before else {}
+    new = parse_status(place.read_bytes())
+    was = {f"{n}:{a}": p.version for (n, a), p in old.items() if p.installed}
+    now = {f"{n}:{a}": p.version for (n, a), p in new.items() if p.installed}
+    changed = {name: version for name, version in now.items() if was.get(name) != version}
+    changed.update({name: "" for name in was.keys() - now.keys()})
+    return dict(sorted(changed.items()))
+
+
+def _check_lock(
+    instruction: Instruction, packages: Mapping[str, str], locked: Mapping[str, str] | None
+) -> None:
+    broken = broken_promises(packages, locked)
+    if broken:
+        raise LockError(
+            f"line {instruction.first_line}: the step did not install what oakum.lock says: "
+            + "; ".join(broken[:5]),
+            "the archive has moved on: 'oakum rebuild --write' raises the lock, "
+            "'oakum lock' writes it anew",
+        )
