@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlsplit
@@ -16,7 +15,7 @@ from oakum.progress import Progress, silent
 from oakum.repository.configuration import Configuration, read_configuration
 from oakum.repository.index import PackagesIndex, Row
 from oakum.repository.interface import Candidate, ImageFiles, Installed, SourceStatus
-from oakum.repository.keys import Keys, Trust
+from oakum.repository.keys import Keys
 from oakum.repository.packages import changelog, download
 from oakum.repository.policy import Offer, Policy, check_default_release
 from oakum.repository.preferences import Shelf, read_pins
@@ -25,9 +24,12 @@ from oakum.repository.security import missing_security
 from oakum.repository.sources import Source, Target, read_sources, without_credentials
 from oakum.repository.suites import (
     Wanted,
-    current_release,
+    asked_release,
+    check_release,
     fetch_index,
     index_path,
+    is_young,
+    kept_release,
     open_kept,
     wanted_indexes,
 )
@@ -91,15 +93,22 @@ def open_apt(
     notes += keys.notes
     web = Web(configuration, read_logins(files), env, ca_certificates, progress, offline)
 
-    def ask(pair: tuple[Source, Trust]) -> tuple[_Asked, list[str]]:
-        source, trust = pair
-        release, said = current_release(source, trust, web, configuration, cache, max_age, offline)
-        wanted, lacking = wanted_indexes(source, release)
-        return _Asked(source, release, tuple(wanted)), said + lacking
+    kept = [kept_release(source, trust, cache) for source, trust in zip(sources, trusts)]
 
-    answers = _each(ask, list(zip(sources, trusts)))
-    asked = [answer for answer, _ in answers]
-    notes += [note for _, said in answers for note in said]
+    def release_of(at: int) -> Release:
+        found = kept[at]
+        if found is not None and (offline or is_young(found, max_age)):
+            return found.release
+        return asked_release(sources[at], trusts[at], web, cache, found)
+
+    old = [at for at, found in enumerate(kept) if not (offline or is_young(found, max_age))]
+    fresh = dict(zip(old, _each(release_of, old)))
+    asked = []
+    for at, source in enumerate(sources):
+        release = fresh.get(at) or release_of(at)
+        wanted, lacking = wanted_indexes(source, release)
+        notes += check_release(source, release, configuration) + lacking
+        asked.append(_Asked(source, release, tuple(wanted)))
     stocks = _stocks(asked, web, configuration, cache)
     pins = read_pins(files, configuration)
     shelves = [_shelf(stock) for stock in stocks]
@@ -120,6 +129,8 @@ def _each(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """`work` done for each item, side by side; the results in the items' order."""
     if len(items) < 2:
         return [work(item) for item in items]
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(min(_THREADS, len(items))) as pool:
         return list(pool.map(work, items))
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO
 
 from oakum.errors import RepositoryError
-from oakum.repository.deb import changelog_of
 from oakum.repository.interface import Candidate
 from oakum.repository.place import file_digest, replaced, unwritable
 from oakum.repository.sources import without_credentials
@@ -101,6 +100,8 @@ def changelog(siblings: Sequence[tuple[Candidate, str]], web: Web, cache: Path) 
         return kept.read_bytes().decode("utf-8", "replace")
     except OSError:
         pass
+    from oakum.repository.deb import changelog_of
+
     here = cache / "packages"
     order = sorted(
         siblings, key=lambda pair: (not (here / f"{pair[0].sha256}.deb").exists(), pair[0].size)

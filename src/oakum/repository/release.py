@@ -15,7 +15,8 @@ from oakum.errors import RepositoryError
 from oakum.repository.configuration import Configuration
 from oakum.repository.sources import Source
 
-_HASHES = (("sha512", "SHA512", 128), ("sha256", "SHA256", 64))
+_HASHES = (("sha512", 128), ("sha256", 64))
+_FIELD = re.compile(r"\n([A-Za-z0-9-]{1,80}):([^\n]*)")
 
 
 class Listed(msgspec.Struct, frozen=True):
@@ -34,7 +35,9 @@ class Release(msgspec.Struct, frozen=True):
 
     text: str
     fields: dict[str, str]
-    """Single-line fields by lower-case name."""
+    """First lines of the fields' values, by lower-case name."""
+    sections: dict[str, tuple[int, int]]
+    """Where the lists of hashes stand in the text, by lower-case name."""
     date: datetime
 
     def get(self, name: str) -> str:
@@ -43,20 +46,16 @@ class Release(msgspec.Struct, frozen=True):
 
     def listed(self, path: str) -> Listed | None:
         """Size and digest of a file; None when no strong hash is given for it."""
-        for algorithm, section, digits in _HASHES:
-            match = re.search(
-                rf"^ +([0-9a-fA-F]{{{digits}}}) +([0-9]{{1,15}}) +(?:\./)?{re.escape(path)}[ \r]*$",
-                _section(self.text, section),
-                re.M,
-            )
-            if match:
-                return Listed(path, int(match[2]), algorithm, match[1].lower())
+        for algorithm, digits in _HASHES:
+            start, end = self.sections.get(algorithm, (0, 0))
+            for name in (path, f"./{path}"):
+                at = self.text.find(f" {name}\n", start, end)
+                if at < 0:
+                    continue
+                words = self.text[self.text.rfind("\n", 0, at) + 1 : at].split()
+                if _is_entry(words, digits):
+                    return Listed(path, int(words[1]), algorithm, words[0].lower())
         return None
-
-    @property
-    def has_hashes(self) -> bool:
-        """Whether there is a section of strong hashes at all."""
-        return any(_section(self.text, section) for _, section, _ in _HASHES)
 
     @property
     def security(self) -> bool:
@@ -73,29 +72,31 @@ class Release(msgspec.Struct, frozen=True):
         return any(name.endswith("-updates") for name in names)
 
 
-def _section(text: str, name: str) -> str:
-    start = text.find(f"\n{name}:") + 1
-    if not start and not text.startswith(f"{name}:"):
-        return ""
-    start = text.find("\n", start) + 1
-    end = re.compile(r"^(?! )", re.M).search(text, start)
-    return text[start : end.start() if end else len(text)]
+def _is_entry(words: list[str], digits: int) -> bool:
+    return (
+        len(words) == 2
+        and re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", words[0]) is not None
+        and re.fullmatch(r"[0-9]{1,15}", words[1]) is not None
+    )
 
 
 def parse_release(signed: bytes, what: str) -> Release:
     """Read a Release file's signed text; `RepositoryError` without a date or strong hashes."""
-    text = signed.decode("utf-8", "replace").replace("\r\n", "\n")
-    fields = {
-        match[1].lower(): match[2].strip()
-        for match in re.finditer(r"^([A-Za-z0-9-]{1,80}):[ \t]*([^\n]*)$", text, re.M)
+    text = signed.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n") + "\n"
+    found = list(_FIELD.finditer("\n" + text))
+    ends = [match.start() for match in found[1:]] + [len(text)]
+    fields = {match[1].lower(): match[2].strip() for match in reversed(found)}
+    sections = {
+        match[1].lower(): (match.end() - 1, end)
+        for match, end in zip(reversed(found), reversed(ends))
+        if not match[2].strip()
     }
     date = parse_date(fields.get("date", ""))
     if date is None:
         raise _broken(what, "has no valid Date")
-    release = Release(text, fields, date)
-    if not release.has_hashes:
+    if not any(algorithm in sections for algorithm, _ in _HASHES):
         raise _broken(what, "has no SHA256 or SHA512 section")
-    return release
+    return Release(text, fields, sections, date)
 
 
 def _broken(what: str, how: str) -> RepositoryError:

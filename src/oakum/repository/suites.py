@@ -63,47 +63,55 @@ class Wanted(msgspec.Struct, frozen=True):
         return (self.plain or self.files[0]).digest
 
 
-def current_release(
-    source: Source,
-    trust: Trust,
-    web: Web,
-    configuration: Configuration,
-    cache: Path,
-    max_age: float,
-    offline: bool,
-) -> tuple[Release, list[str]]:
-    """The suite's Release file, verified, and notes for people.
+class Kept(msgspec.Struct, frozen=True):
+    """What the cache holds of a suite, when it verifies under the image's keys."""
 
-    The server is asked unless the kept one was checked within `max_age` seconds, or when
-    `offline`.  A failure to ask is an error, never an answer from the cache.
+    record: Record
+    release: Release
+
+
+def kept_release(source: Source, trust: Trust, cache: Path) -> Kept | None:
+    """The suite's Release file as the cache has it, verified anew; None when it has none."""
+    try:
+        raw = _record_path(source, cache).read_bytes()
+        record = msgspec.msgpack.decode(raw, type=Record)
+        return Kept(record, _verified(record, source, trust))
+    except (OSError, msgspec.MsgspecError, RepositoryError):
+        return None
+
+
+def is_young(kept: Kept | None, max_age: float) -> bool:
+    """Whether the server was asked within the last `max_age` seconds."""
+    return kept is not None and 0 <= time.time() - kept.record.checked <= max_age
+
+
+def asked_release(
+    source: Source, trust: Trust, web: Web, cache: Path, kept: Kept | None
+) -> Release:
+    """The suite's Release file as the server has it now, verified, and kept in the cache.
+
+    A failure to ask is an error, never an answer from the cache.
     """
-    now = datetime.now(UTC)
-    path = _record_path(source, cache)
-    record, release = _kept(path, source, trust)
-    young = record is not None and 0 <= time.time() - record.checked <= max_age
-    if record is None or release is None or not (young or offline):
-        record, release = _asked(source, trust, web, path, record, release)
-    notes = check_dates(release, source, configuration, now)
+    record, release = _asked(source, trust, web, kept)
+    with replaced(_record_path(source, cache)) as file:
+        file.write(msgspec.msgpack.encode(record))
+    return release
+
+
+def check_release(source: Source, release: Release, configuration: Configuration) -> list[str]:
+    """Refuse what apt refuses about dates; notes on what it warns of."""
+    notes = check_dates(release, source, configuration, datetime.now(UTC))
     if not names_suite(release, source.suite):
         notes.append(
             f"{source.shown} calls itself {release.get('suite') or '-'} "
             f"({release.get('codename') or '-'}); apt warns of a conflicting distribution"
         )
-    return release, notes
+    return notes
 
 
 def _record_path(source: Source, cache: Path) -> Path:
     key = f"{without_credentials(source.uri)} {source.suite}"
     return cache / "releases" / hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
-
-
-def _kept(path: Path, source: Source, trust: Trust) -> tuple[Record | None, Release | None]:
-    """What the cache holds, when it verifies under this image's keys."""
-    try:
-        record = msgspec.msgpack.decode(path.read_bytes(), type=Record)
-        return record, _verified(record, source, trust)
-    except (OSError, msgspec.MsgspecError, RepositoryError):
-        return None, None
 
 
 def _verified(record: Record, source: Source, trust: Trust) -> Release:
@@ -115,34 +123,23 @@ def _verified(record: Record, source: Source, trust: Trust) -> Release:
     return parse_release(signed, what)
 
 
-def _asked(
-    source: Source,
-    trust: Trust,
-    web: Web,
-    path: Path,
-    record: Record | None,
-    release: Release | None,
-) -> tuple[Record, Release]:
-    fresh = _fetched(source, web, record)
-    if fresh is None and record is not None and release is not None:
-        fresh = msgspec.structs.replace(record, checked=time.time())
-    elif fresh is None:
-        raise RepositoryError(
-            f"{source.shown} answered that nothing changed, to a question that was not asked",
-            "a proxy on the way is broken; use another one",
-        )
-    else:
-        new = _verified(fresh, source, trust)
-        if release is not None and new.date < release.date:
+def _asked(source: Source, trust: Trust, web: Web, kept: Kept | None) -> tuple[Record, Release]:
+    fresh = _fetched(source, web, kept.record if kept else None)
+    if fresh is None:
+        if kept is None:
             raise RepositoryError(
-                f"{source.shown} offers a Release file of {new.get('date')}, older than the one "
-                f"of {release.get('date')} that it had before",
-                "the mirror went back or an old state is replayed: use another mirror, or clear "
-                "oakum's cache if the mirror was set back on purpose",
+                f"{source.shown} answered that nothing changed, to a question that was not asked",
+                "a proxy on the way is broken; use another one",
             )
-        release = new
-    with replaced(path) as file:
-        file.write(msgspec.msgpack.encode(fresh))
+        return msgspec.structs.replace(kept.record, checked=time.time()), kept.release
+    release = _verified(fresh, source, trust)
+    if kept is not None and release.date < kept.release.date:
+        raise RepositoryError(
+            f"{source.shown} offers a Release file of {release.get('date')}, older than the one "
+            f"of {kept.release.get('date')} that it had before",
+            "the mirror went back or an old state is replayed: use another mirror, or clear "
+            "oakum's cache if the mirror was set back on purpose",
+        )
     return fresh, release
 
 
