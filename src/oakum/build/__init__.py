@@ -1,1 +1,30 @@
+"""Building images: the graph of stages, the cache, steps in a sandbox, layers from their results."""
 
+from oakum.build.build import (
+    Built,
+    build,
+    dockerfile_path,
+    lock_path,
+    read_dockerfile,
+    read_lock,
+)
+from oakum.build.images import Image, Images
+from oakum.build.request import BuildRequest, Secret
+from oakum.build.state import StageState
+from oakum.build.steps import NotCached, StepReport
+
+__all__ = [
+    "BuildRequest",
+    "Built",
+    "Image",
+    "Images",
+    "NotCached",
+    "Secret",
+    "StageState",
+    "StepReport",
+    "build",
+    "dockerfile_path",
+    "lock_path",
+    "read_dockerfile",
+    "read_lock",
+]

@@ -163,9 +163,7 @@ def _cache(
     raise BuildError(f"no free private cache {mount.id or target!r}", "prune the store")
 
 
-def _new_cache(
-    shop: Workshop, stages: Stages, mount: Mount, path: Path, place: Path
-) -> None:
+def _new_cache(shop: Workshop, stages: Stages, mount: Mount, path: Path, place: Path) -> None:
     made = Path(tempfile.mkdtemp(dir=path.parent))
     if mount.from_:
         with _bind(shop, stages, mount, place) as source:

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from oakum.build.preflight import check_pins
+
 from oakum.build import sandbox
 from oakum.build.cache import StepResult
 from oakum.build.lock_pins import apt_files, broken_promises
 from oakum.build.mounts import MountedStep, mount_identity, open_mounts
-from oakum.build.preflight import check_pins
 from oakum.build.stack import identity
 from oakum.build.state import DEFAULT_PATH, PROXY_ARGS, StageState
 from oakum.build.steps import Found, NotCached, Stages, Workshop
@@ -252,9 +253,7 @@ def _environment(
     return env
 
 
-def _changed_packages(
-    shop: Workshop, state: StageState, tree: Tree, upper: Path
-) -> dict[str, str]:
+def _changed_packages(shop: Workshop, state: StageState, tree: Tree, upper: Path) -> dict[str, str]:
     """What the step did to dpkg's database: new versions, and "" for what it removed."""
     place = upper / _STATUS
     if not place.is_file() or place.is_symlink():
@@ -265,7 +264,7 @@ def _changed_packages(
     was = {f"{n}:{a}": p.version for (n, a), p in old.items() if p.installed}
     now = {f"{n}:{a}": p.version for (n, a), p in new.items() if p.installed}
     changed = {name: version for name, version in now.items() if was.get(name) != version}
-    changed.update({name: "" for name in was.keys() - now.keys()})
+    changed.update(dict.fromkeys(was.keys() - now.keys(), ""))
     return dict(sorted(changed.items()))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 import time
-
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -365,8 +364,12 @@ class _StageBuilder:
         if found is None:
             status = "config"
             report = StepReport(
-                self._name, instruction.first_line, instruction.original, "config",
-                run=0, seconds=time.monotonic() - began,
+                self._name,
+                instruction.first_line,
+                instruction.original,
+                "config",
+                run=0,
+                seconds=time.monotonic() - began,
             )
         else:
             status = "cached" if found.cached else "ran"
@@ -430,8 +433,9 @@ class _StageBuilder:
             found = copy_step(
                 self._shop, self._around, state, instruction, self._expand, self._name
             )
-            state.add_history(f"{instruction.keyword} {self._shown(instruction)} # buildkit",
-                              empty=False)
+            state.add_history(
+                f"{instruction.keyword} {self._shown(instruction)} # buildkit", empty=False
+            )
             return found
         if keyword == "WORKDIR":
             state.workdir = workdir_of(state, self._expand(instruction.arguments[0]))
@@ -447,7 +451,8 @@ class _StageBuilder:
     def _shown(self, instruction: Instruction) -> str:
         words = [self._expand(w) if not w.startswith("<<") else w for w in instruction.arguments]
         flags = [
-            f"--{flag.name}={self._expand(flag.value)}" if flag.value is not None
+            f"--{flag.name}={self._expand(flag.value)}"
+            if flag.value is not None
             else f"--{flag.name}"
             for flag in instruction.flags
             if flag.name in ("chown", "chmod")
@@ -497,5 +502,3 @@ def platform_args(target: Platform, stage: str | None) -> dict[str, str]:
         found[f"{prefix}ARCH"] = platform.architecture
         found[f"{prefix}VARIANT"] = platform.variant or ""
     return found
-
-

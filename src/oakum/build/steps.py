@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
+from oakum.build.sandbox import Runtime, find_runtime
 
 from oakum.build.cache import BuildCache, StepResult
 from oakum.build.context import Directory
@@ -91,6 +92,8 @@ class Workshop:
         self.snapshots = Snapshots(store, images.fetch)
         self.layering = Layering(store, request.compression)
         self.cancelled = threading.Event()
+        self._runtime: Runtime | None = None
+        self._runtime_lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(request.jobs)
 
     def files(self, layers: Sequence[Layer], tree: Tree | None = None) -> ImageTree:
@@ -98,6 +101,13 @@ class Workshop:
         indexes = self.snapshots.indexes(layers)
         descriptors = [layer.descriptor for layer in layers]
         return ImageTree(self.store, indexes, descriptors, tree=tree)
+
+    def runtime(self) -> Runtime:
+        """What runs steps on this machine; found once."""
+        with self._runtime_lock:
+            if self._runtime is None:
+                self._runtime = find_runtime(self.request.runtime)
+            return self._runtime
 
     def close(self) -> None:
         """Let go of threads."""
