@@ -1,0 +1,111 @@
+"""The package repositories of an image, opened once for each distinct set of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from oakum.errors import InvalidImage
+from oakum.layer import Layer, index_blob
+from oakum.oci import Platform
+from oakum.packages import Package, has_dpkg, read_dpkg
+from oakum.progress import Progress, silent
+from oakum.repository import AptRepository, open_apt
+from oakum.store import Store
+from oakum.tree import ImageTree
+
+
+class RepositoryOptions(msgspec.Struct, frozen=True):
+    """How package repositories are read."""
+
+    max_age: float = 300.0
+    """Seconds for which an index that was fetched is taken as current."""
+    with_security: bool = False
+    """Whether to look into the distribution's security suite even if the image does not."""
+    keyrings: tuple[Path, ...] = ()
+    """Further keyrings that may sign a repository."""
+    ca_certificates: Path | None = None
+    """Certificate authorities for https sources."""
+    offline: bool = False
+    """Use only what was fetched before."""
+
+
+class Content(msgspec.Struct, frozen=True):
+    """An image's files, packages and repositories."""
+
+    files: ImageTree
+    """Its files."""
+    layers: tuple[Layer, ...]
+    """Its layers."""
+    packages: tuple[Package, ...]
+    """Its packages."""
+    platform: Platform
+    """Its platform."""
+
+
+class Shelves:
+    """Reads images and opens their repositories, each once."""
+
+    def __init__(
+        self, store: Store, options: RepositoryOptions, progress: Progress = silent
+    ) -> None:
+        self.store = store
+        self.options = options
+        self.progress = progress
+        self._contents: dict[tuple[str, ...], Content] = {}
+        self._opened: dict[tuple[object, ...], AptRepository] = {}
+
+    def content(self, layers: Sequence[Layer], platform: Platform) -> Content:
+        """The files and packages of a stack whose layers are in the store."""
+        key = tuple(layer.diff_id for layer in layers)
+        if key not in self._contents:
+            indexes = [index_blob(self.store, l.descriptor, l.diff_id) for l in layers]
+            files = ImageTree(self.store, indexes, [layer.descriptor for layer in layers])
+            packages = read_dpkg(self.store, indexes, files)
+            self._contents[key] = Content(files, tuple(layers), packages, platform)
+        return self._contents[key]
+
+    def repository(self, content: Content, architecture: str | None = None) -> AptRepository:
+        """The apt repositories that the image is configured for.
+
+        Raises `InvalidImage` for an image without dpkg, `RepositoryError` for one that cannot
+        be read or trusted.
+        """
+        if not has_dpkg(content.files):
+            raise InvalidImage(
+                "the image has no dpkg database: " + what_is(content.files),
+                "oakum finds fixes for Debian's and Ubuntu's packages so far",
+            )
+        wanted = architecture or content.platform.debian_architecture()
+        key = (tuple(layer.diff_id for layer in content.layers), wanted)
+        if key not in self._opened:
+            self._opened[key] = open_apt(
+                content.files,
+                wanted,
+                self.store.cache("apt"),
+                max_age=self.options.max_age,
+                with_security=self.options.with_security,
+                keyrings=self.options.keyrings,
+                ca_certificates=self.options.ca_certificates,
+                offline=self.options.offline,
+                progress=self.progress,
+            )
+        return self._opened[key]
+
+    def close(self) -> None:
+        """Let go of connections."""
+        for repository in self._opened.values():
+            repository.close()
+
+
+def what_is(files: ImageTree) -> str:
+    """What distribution an image is of, in a few words."""
+    raw = files.read("etc/os-release") or files.read("usr/lib/os-release") or b""
+    for line in raw.decode("utf-8", "replace").split("\n"):
+        key, _, value = line.partition("=")
+        if key == "PRETTY_NAME":
+            shown = value.strip().strip("\"'")
+            return f"it is {''.join(c for c in shown if c.isprintable())[:80]}"
+    return "it names no distribution"
