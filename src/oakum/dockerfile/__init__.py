@@ -1,6 +1,15 @@
 """Dockerfiles: parse, stages, variables, packages named in RUN scripts, byte-exact edits."""
 
+from oakum.dockerfile.base import Base, base_edit, base_of
+from oakum.dockerfile.block import (
+    FixesBlock,
+    FixLine,
+    fixes_blocks,
+    in_block,
+    set_fixes_block,
+)
 from oakum.dockerfile.duration import parse_duration
+from oakum.dockerfile.edits import Edit, NotEditable, apply_edits, unified_diff
 from oakum.dockerfile.expand import ExpandError, expand, expand_raw, expand_words, variables_used
 from oakum.dockerfile.instruction import Dockerfile, Flag, Heredoc, Instruction
 from oakum.dockerfile.lines import heredoc_marker
@@ -13,39 +22,84 @@ from oakum.dockerfile.lock import (
     format_lock,
     parse_lock,
 )
-from oakum.dockerfile.mount import Mount, parse_mount
+from oakum.dockerfile.mentions import (
+    Hold,
+    Holder,
+    Mention,
+    Survey,
+    Unreadable,
+    UpgradeAll,
+    holds,
+    mentions,
+    survey,
+    upgrade_steps,
+)
+from oakum.dockerfile.mount import Mount, parse_mount, parse_size
 from oakum.dockerfile.pairs import parse_args, parse_key_values
 from oakum.dockerfile.parse import parse_dockerfile
+from oakum.dockerfile.scope import Given
+from oakum.dockerfile.shape import allows
 from oakum.dockerfile.stages import Stage, find_stage, stages
 from oakum.dockerfile.text import MappedText, Span
+from oakum.dockerfile.versions import Refused, VersionPlan, Wanted, set_version, set_versions
 
 __all__ = [
     "LOCK_NAME",
+    "Base",
     "Dockerfile",
+    "Edit",
     "ExpandError",
+    "FixLine",
+    "FixesBlock",
     "Flag",
+    "Given",
     "Heredoc",
+    "Hold",
+    "Holder",
     "Instruction",
     "Lock",
     "LockedBase",
     "LockedStep",
     "MappedText",
+    "Mention",
     "Mount",
+    "NotEditable",
+    "Refused",
     "Span",
     "Stage",
+    "Survey",
+    "Unreadable",
+    "UpgradeAll",
+    "VersionPlan",
+    "Wanted",
+    "allows",
+    "apply_edits",
+    "base_edit",
+    "base_of",
     "command_mark",
     "expand",
     "expand_raw",
     "expand_words",
     "find_stage",
+    "fixes_blocks",
     "format_lock",
     "heredoc_marker",
+    "holds",
+    "in_block",
+    "mentions",
     "parse_args",
     "parse_dockerfile",
     "parse_duration",
     "parse_key_values",
     "parse_lock",
     "parse_mount",
+    "parse_size",
+    "set_fixes_block",
+    "set_version",
+    "set_versions",
     "stages",
+    "survey",
+    "unified_diff",
+    "upgrade_steps",
     "variables_used",
 ]
