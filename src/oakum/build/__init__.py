@@ -1,4 +1,4 @@
-"""Building images: the graph of stages, the cache, steps in a sandbox, layers from their results."""
+"""Building images: stages, the cache, steps in a sandbox, layers from their results."""
 
 from oakum.build.build import (
     Built,
@@ -10,6 +10,7 @@ from oakum.build.build import (
 )
 from oakum.build.images import Image, Images
 from oakum.build.request import BuildRequest, Secret
+from oakum.build.solver import platform_args
 from oakum.build.state import StageState
 from oakum.build.steps import NotCached, StepReport
 
@@ -25,6 +26,7 @@ __all__ = [
     "build",
     "dockerfile_path",
     "lock_path",
+    "platform_args",
     "read_dockerfile",
     "read_lock",
 ]

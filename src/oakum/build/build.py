@@ -117,7 +117,7 @@ def build(
     began = time.monotonic()
     dockerfile = read_dockerfile(request)
     images = Images(store, options or RegistryOptions(), progress)
-    shop = Workshop(store, request, images, progress)
+    shop = Workshop(store, request, images, dockerfile, progress)
     try:
         solved = Solver(shop, dockerfile, images).solve()
     finally:

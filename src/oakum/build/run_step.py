@@ -9,12 +9,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from oakum.build.preflight import check_pins
-
 from oakum.build import sandbox
 from oakum.build.cache import StepResult
 from oakum.build.lock_pins import apt_files, broken_promises
 from oakum.build.mounts import MountedStep, mount_identity, open_mounts
+from oakum.build.preflight import check_pins
 from oakum.build.stack import identity
 from oakum.build.state import DEFAULT_PATH, PROXY_ARGS, StageState
 from oakum.build.steps import Found, NotCached, Stages, Workshop
@@ -168,7 +167,7 @@ def _execute(
 ) -> StepResult:
     began = time.monotonic()
     tree = shop.snapshots.tree(state.stack.layers)
-    check_pins(shop, state, tree, run.instruction, run.env, shop.progress)
+    check_pins(shop, state, tree, run.instruction)
     scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.store.place.scratch))
     upper = scratch / "kept" / "fs"
     upper.mkdir(parents=True)

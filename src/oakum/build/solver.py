@@ -382,8 +382,7 @@ class _StageBuilder:
     def _located(self, error: DockerfileError, instruction: Instruction) -> DockerfileError:
         if f"line {instruction.first_line}:" in error.what:
             return error
-        made = type(error)(f"line {instruction.first_line}: {error.what}", error.todo)
-        return made
+        return type(error)(f"line {instruction.first_line}: {error.what}", error.todo)
 
     def _tell(self, instruction: Instruction, kind: str, text: str) -> None:
         task = task_name(self._name, instruction)

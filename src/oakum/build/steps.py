@@ -16,7 +16,7 @@ from oakum.build.layering import Layering
 from oakum.build.request import BuildRequest
 from oakum.build.snapshot import Snapshots
 from oakum.build.state import StageState
-from oakum.dockerfile import Instruction
+from oakum.dockerfile import Dockerfile, Instruction, Mention, mentions
 from oakum.errors import OakumError
 from oakum.layer import Layer
 from oakum.progress import Progress
@@ -82,9 +82,12 @@ class Workshop:
         store: Store,
         request: BuildRequest,
         images: Images,
+        dockerfile: Dockerfile,
         progress: Progress,
     ) -> None:
         self.store = store
+        self._dockerfile = dockerfile
+        self._mentions: tuple[Mention, ...] | None = None
         self.request = request
         self.images = images
         self.progress = progress
@@ -101,6 +104,12 @@ class Workshop:
         indexes = self.snapshots.indexes(layers)
         descriptors = [layer.descriptor for layer in layers]
         return ImageTree(self.store, indexes, descriptors, tree=tree)
+
+    def mentions(self) -> tuple[Mention, ...]:
+        """The packages that the Dockerfile's scripts install; read once."""
+        if self._mentions is None:
+            self._mentions = mentions(self._dockerfile, build_args=dict(self.request.build_args))
+        return self._mentions
 
     def runtime(self) -> Runtime:
         """What runs steps on this machine; found once."""

@@ -61,7 +61,7 @@ class Shelves:
         """The files and packages of a stack whose layers are in the store."""
         key = tuple(layer.diff_id for layer in layers)
         if key not in self._contents:
-            indexes = [index_blob(self.store, l.descriptor, l.diff_id) for l in layers]
+            indexes = [index_blob(self.store, x.descriptor, x.diff_id) for x in layers]
             files = ImageTree(self.store, indexes, [layer.descriptor for layer in layers])
             packages = read_dpkg(self.store, indexes, files)
             self._contents[key] = Content(files, tuple(layers), packages, platform)
