@@ -1,0 +1,54 @@
+"""``push``: send an image where its name says, and count what it took."""
+
+from __future__ import annotations
+
+import msgspec
+
+from oakum.build import Image
+from oakum.errors import ProofFailed
+from oakum.oci import Reference
+from oakum.progress import Progress, silent
+from oakum.store import Store
+from oakum.transport import RegistryOptions, copy_image, open_source, open_target, parse_location
+
+
+class Published(msgspec.Struct, frozen=True):
+    """What a push did."""
+
+    name: str
+    """The name that was pushed."""
+    digest: str
+    """Digest of the manifest (or index) that it stands for now."""
+    bytes_sent: int
+    """Bytes of blobs that were sent."""
+    bytes_kept: int
+    """Bytes of blobs that the target had."""
+    bytes_mounted: int
+    """Bytes of blobs that the registry took over from another repository."""
+
+
+def publish(
+    store: Store,
+    image: Image,
+    name: Reference,
+    options: RegistryOptions,
+    progress: Progress = silent,
+) -> Published:
+    """Push an image of the store to a registry, only the blobs that it lacks, the name last."""
+    if not image.manifest.layers and not image.config.document.get("rootfs"):
+        raise ProofFailed(f"{name} has no root file system", "an empty image is never published")
+    digest_name = name.with_digest(image.root.digest)
+    source = open_source(parse_location(f"store:{digest_name}"), store, options, progress)
+    target = open_target(parse_location(f"docker://{name}"), store, options, progress)
+    try:
+        copied = copy_image(source, target, store=store, progress=progress)
+    finally:
+        source.close()
+        target.close()
+    return Published(
+        str(name),
+        image.root.digest,
+        copied.bytes_sent,
+        copied.bytes_kept,
+        copied.bytes_mounted,
+    )

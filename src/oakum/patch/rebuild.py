@@ -1,0 +1,312 @@
+"""``rebuild``: find the fixes, change the source, build again, prove, publish."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from oakum.build import (
+    BuildRequest,
+    Built,
+    Images,
+    NotCached,
+    StepReport,
+    build,
+    dockerfile_path,
+    lock_path,
+    read_dockerfile,
+    read_lock,
+)
+from oakum.dockerfile import Lock, format_lock
+from oakum.errors import PlanMoved, ProofFailed
+from oakum.oci import Reference
+from oakum.patch.bump import Bumped, BumpOptions, plan_bump
+from oakum.patch.interface import SCHEMA, Fix, Outcome, Plan, Proof, Unfixed
+from oakum.patch.publish import Published, publish
+from oakum.patch.scan import remember_lines
+from oakum.patch.selection import Selection
+from oakum.patch.smoke import smoke
+from oakum.patch.sources import Content, RepositoryOptions, Shelves
+from oakum.patch.verify import Expectation, verify
+from oakum.progress import Progress, silent
+from oakum.store import Store, guarded
+from oakum.transport import RegistryOptions
+
+
+class RebuildRequest(msgspec.Struct, frozen=True):
+    """What a rebuild is asked to do."""
+
+    build: BuildRequest
+    """The build, as its sources stand."""
+    selection: Selection = Selection()
+    """Which fixes are wanted."""
+    bump: BumpOptions = BumpOptions()
+    """How the sources are changed."""
+    repositories: RepositoryOptions = RepositoryOptions()
+    """How package repositories are read."""
+    registry: RegistryOptions = RegistryOptions()
+    """How registries are spoken to."""
+    tags: tuple[Reference, ...] = ()
+    """Names for the new image."""
+    write: bool = False
+    """Carry it out; otherwise only say what would be done."""
+    push: bool = False
+    """Push the new image under its names."""
+    use_lock: bool = True
+    """Whether a lock beside the Dockerfile counts."""
+    plan: Plan | None = None
+    """The plan that this must be, exactly."""
+    command: str | None = None
+    """Command that must succeed in the new image."""
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rebuild did, or would do."""
+
+    schema: int = SCHEMA
+    """Version of this document's shape."""
+    outcome: Outcome
+    """How it ended."""
+    applied: bool
+    """Whether anything was changed, or only planned."""
+    plan: Plan
+    """The changes."""
+    fixed: tuple[Fix, ...]
+    """What is fixed."""
+    unfixed: tuple[Unfixed, ...]
+    """What is not, with reasons."""
+    steps: tuple[StepReport, ...] = ()
+    """What became of every step."""
+    ran: int = 0
+    """Steps that were carried out."""
+    cached: int = 0
+    """Steps that were taken from the cache."""
+    digest: str = ""
+    """Digest of the new image."""
+    old_digest: str = ""
+    """Digest of the image before, where it was known."""
+    size: int = 0
+    """Bytes of the new image's layers, compressed."""
+    old_size: int = 0
+    """Bytes of the old image's layers, compressed."""
+    tags: tuple[str, ...] = ()
+    """Names of the new image."""
+    proof: Proof | None = None
+    """What verification found."""
+    published: tuple[Published, ...] = ()
+    """What was pushed."""
+    seconds: float = 0.0
+    """How long the build took."""
+
+
+def rebuild(store: Store, request: RebuildRequest, progress: Progress = silent) -> Rebuilt:
+    """Scan, bump, build, verify and publish as one.
+
+    Without `write` nothing is changed and the plan is returned.  Nothing is written, tagged or
+    pushed before the proof: `ProofFailed` leaves everything as it was.
+    """
+    lock = read_lock(lock_path(request.build)) if request.use_lock else None
+    images = Images(store, request.registry, progress)
+    shelves = Shelves(store, request.repositories, progress)
+    try:
+        old = current_image(store, request.build, lock, request.registry)
+        bumped = plan_bump(
+            shelves, images, request.build, request.selection, request.bump, old, lock
+        )
+        _same_plan(request.plan, bumped.plan)
+        if not request.write:
+            return _planned(bumped, old)
+        built = _build(store, request, bumped, progress)
+        images.fetch(built.state.stack.layers)
+        proof = _prove(store, shelves, request, bumped, built, old, progress)
+        _write(request.build, bumped, built)
+        published = _publish(store, request, built, progress)
+    finally:
+        shelves.close()
+    return _rebuilt(request, bumped, built, old, proof, published)
+
+
+def current_image(
+    store: Store, request: BuildRequest, lock: Lock | None, registry: RegistryOptions
+) -> Built | None:
+    """The image as its sources stand, when every step of it is in the cache."""
+    cached = msgspec.structs.replace(
+        request, only_cached=True, lock=lock, pull=False, no_cache=False, no_cache_filter=()
+    )
+    try:
+        return build(store, cached, options=registry)
+    except NotCached:
+        return None
+
+
+def _same_plan(expected: Plan | None, actual: Plan) -> None:
+    if expected is None or expected == actual:
+        return
+    for field, what in (
+        ("dockerfile_digest", "the Dockerfile has changed"),
+        ("changes", "other versions are there now"),
+        ("new_digest", "the edits are others now"),
+        ("lock_digest", "the lock would be another"),
+    ):
+        if getattr(expected, field) != getattr(actual, field):
+            raise PlanMoved(f"the plan no longer holds: {what}", "make a new plan (--plan-out)")
+    raise PlanMoved("the plan no longer holds", "make a new plan (--plan-out)")
+
+
+def _planned(bumped: Bumped, old: Built | None) -> Rebuilt:
+    plan = bumped.plan
+    return Rebuilt(
+        outcome=outcome_of(plan),
+        applied=False,
+        plan=plan,
+        fixed=plan.fixes,
+        unfixed=plan.unfixed,
+        steps=old.steps if old else (),
+        old_digest=old.image.manifest.digest if old else "",
+        old_size=_size(old),
+    )
+
+
+def outcome_of(plan: Plan) -> Outcome:
+    """How a plan that is carried out ends."""
+    left = [u for u in plan.unfixed if u.reason not in ("ignored", "not-installed")]
+    if plan.changes:
+        return "partly-done" if left else "done"
+    return "not-possible" if left else "nothing-to-do"
+
+
+def _build(store: Store, request: RebuildRequest, bumped: Bumped, progress: Progress) -> Built:
+    wanted = msgspec.structs.replace(request.build, dockerfile_text=bumped.text, lock=bumped.lock)
+    return build(store, wanted, options=request.registry, progress=progress)
+
+
+def _prove(
+    store: Store,
+    shelves: Shelves,
+    request: RebuildRequest,
+    bumped: Bumped,
+    built: Built,
+    old: Built | None,
+    progress: Progress,
+) -> Proof:
+    content = shelves.content(built.state.stack.layers, built.state.platform)
+    before: Content | None = None
+    if old is not None:
+        before = shelves.content(old.state.stack.layers, old.state.platform)
+    own = {name for name, state in built.stages.items() if state is built.state}
+    fixes = tuple(f for f in bumped.plan.fixes if f.stage is None or f.stage in _line(built, own))
+    rerun = frozenset(
+        str(step.layer) for step in built.steps if step.layer and step.status == "ran"
+    ) | _unknown_layers(built, old)
+    proof = verify(store, built.image, content, Expectation(fixes, before, rerun), progress)
+    if request.command and proof.passed:
+        proof = smoke(store, built, request.command, proof, progress)
+    if not proof.passed:
+        shown = "; ".join(f"{p.subject} {p.detail}" for p in proof.problems[:3])
+        raise ProofFailed(
+            f"the rebuilt image is not right ({len(proof.problems)} problems): {shown}",
+            "nothing was written, tagged or pushed; see the problems with --format json",
+        )
+    return proof
+
+
+def _line(built: Built, own: set[str]) -> set[str]:
+    """Stages whose layers are in the image."""
+    layers = [layer.diff_id for layer in built.state.stack.layers]
+    return own | {
+        name
+        for name, state in built.stages.items()
+        if layers[: len(state.stack.layers)] == [layer.diff_id for layer in state.stack.layers]
+    }
+
+
+def _unknown_layers(built: Built, old: Built | None) -> frozenset[str]:
+    """Layers of the new image that the old one lacks: of another base, or cached from elsewhere."""
+    before = {layer.diff_id for layer in old.state.stack.layers} if old else set()
+    return frozenset(
+        str(layer.diff_id) for layer in built.state.stack.layers if layer.diff_id not in before
+    )
+
+
+def _write(request: BuildRequest, bumped: Bumped, built: Built) -> None:
+    path = dockerfile_path(request)
+    if bumped.text != read_dockerfile(request).raw:
+        write_source(path, bumped.text)
+    if bumped.write_lock:
+        text = format_lock(built.lock)
+        place = lock_path(request)
+        if not place.exists() or place.read_bytes() != text:
+            write_source(place, text)
+
+
+def write_source(path: Path, data: bytes) -> None:
+    """Replace a source file as a whole, keeping its mode and owner; links are written through."""
+    real = path.resolve()
+    with guarded(f"write {path}"):
+        handle, name = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileNotFoundError):
+                info = real.stat()
+                os.chmod(name, info.st_mode & 0o7777)
+                with contextlib.suppress(PermissionError):
+                    os.chown(name, info.st_uid, info.st_gid)
+            if not real.exists():
+                os.chmod(name, 0o644)
+            os.replace(name, real)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+def _publish(
+    store: Store, request: RebuildRequest, built: Built, progress: Progress
+) -> tuple[Published, ...]:
+    remember_lines(store, built.image.manifest.digest, built.state.lines)
+    for tag in request.tags:
+        store.names.set(tag, built.image.root)
+    if not request.push:
+        return ()
+    return tuple(
+        publish(store, built.image, tag, request.registry, progress) for tag in request.tags
+    )
+
+
+def _rebuilt(
+    request: RebuildRequest,
+    bumped: Bumped,
+    built: Built,
+    old: Built | None,
+    proof: Proof,
+    published: tuple[Published, ...],
+) -> Rebuilt:
+    return Rebuilt(
+        outcome=outcome_of(bumped.plan),
+        applied=True,
+        plan=bumped.plan,
+        fixed=bumped.plan.fixes,
+        unfixed=bumped.plan.unfixed,
+        steps=built.steps,
+        ran=built.ran,
+        cached=built.cached,
+        digest=built.image.manifest.digest,
+        old_digest=old.image.manifest.digest if old else "",
+        size=_size(built),
+        old_size=_size(old),
+        tags=tuple(str(tag) for tag in request.tags),
+        proof=proof,
+        published=published,
+        seconds=built.seconds,
+    )
+
+
+def _size(built: Built | None) -> int:
+    return sum(layer.size for layer in built.image.manifest.layers) if built else 0
