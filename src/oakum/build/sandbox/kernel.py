@@ -1,0 +1,76 @@
+"""System calls that Python does not wrap."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MNT_DETACH = 0x2
+CLONE_FS = 0x200
+CLONE_NEWNS = 0x20000
+CLONE_NEWUSER = 0x10000000
+
+Text = str | bytes | Path
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, subject: Text) -> None:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), os.fsdecode(subject))
+
+
+def mount(source: Text, target: Text, kind: str, flags: int, data: Text = b"") -> None:
+    """mount(2); OSError when the kernel refuses."""
+    result = _libc().mount(
+        os.fsencode(source),
+        os.fsencode(target),
+        kind.encode(),
+        ctypes.c_ulong(flags),
+        os.fsencode(data) or None,
+    )
+    _check(result, target)
+
+
+def unmount(target: Text, flags: int = 0) -> None:
+    """umount2(2)."""
+    _check(_libc().umount2(os.fsencode(target), flags), target)
+
+
+def unshare(flags: int) -> None:
+    """unshare(2), for the calling thread where the flags allow it."""
+    _check(_libc().unshare(flags), "unshare")
+
+
+def in_directory(directory: Path, work: Callable[[], None]) -> None:
+    """Call `work` in `directory` without moving the process: a thread with a cwd of its own."""
+    raised: list[BaseException] = []
+
+    def there() -> None:
+        try:
+            unshare(CLONE_FS)
+            os.chdir(directory)
+            work()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=there, name="mount")
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
