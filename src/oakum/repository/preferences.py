@@ -17,6 +17,7 @@ from oakum.errors import RepositoryError
 from oakum.repository.configuration import Configuration, parts
 from oakum.repository.interface import ImageFiles
 from oakum.repository.stanzas import decode, stanzas
+from oakum.repository.versions import compare_versions
 
 NEVER = -32768
 """``Pin-Priority: never``."""
@@ -73,7 +74,16 @@ def read_pins(files: ImageFiles, configuration: Configuration) -> tuple[Pin, ...
         raw = files.read(path)
         for number, fields in stanzas(decode(raw or b"")):
             pins += _record(fields, f"{path}:{number} of the image")
+    if any(pin.kind == "source-version" for pin in pins) and not _knows_source_version(files):
+        pins = [pin for pin in pins if pin.kind != "source-version"]
     return tuple(pins)
+
+
+def _knows_source_version(files: ImageFiles) -> bool:
+    """Whether the image's apt is 2.9.9 or newer; older ones skip ``source-version`` pins."""
+    status = files.read("var/lib/dpkg/status") or b""
+    found = re.search(rb"(?:^|\n)Package: apt\n(?:[^\n]+\n)*?Version: ([^\n]+)", status)
+    return found is None or compare_versions(decode(found[1]), "2.9.9") >= 0
 
 
 def _record(fields: dict[str, str], where: str) -> list[Pin]:

@@ -138,7 +138,7 @@ def _one_line(text: str, path: str, native: str) -> Iterator[Entry]:
         if kind not in ("deb", "deb-src"):
             raise _malformed(path, number, f"unknown type {kind!r}")
         options, rest = _options(rest.strip(), path, number)
-        words = [word.strip('"') for word in re.findall(r'"[^"]*"|\[[^\]]*\]\S*|\S+', rest)]
+        words = [word.strip('"') for word in re.findall(r'"[^"]*"|[^\s\[]*\[[^\]]*\]\S*|\S+', rest)]
         if len(words) < 2:
             raise _malformed(path, number, "URI and suite are needed")
         uri, suite, components = words[0], words[1], words[2:]
