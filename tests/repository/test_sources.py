@@ -7,13 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from archive import Archive, stanza
 from conftest import Files
 
 from oakum.errors import RepositoryError
-from oakum.repository import open_apt
+from oakum.repository import Installed, open_apt
 from oakum.repository.configuration import read_configuration
 from oakum.repository.proxies import proxy_for
 from oakum.repository.sources import read_sources
+from oakum.repository.web import login_for, read_logins
 
 ACCEPTED = {
     "one line": "deb http://a.example/debian bookworm main contrib\n",
@@ -199,3 +201,79 @@ def test_the_security_suite_that_is_missing(bookworm: Path, mirror: str, kept: P
     found = repository.policy("openssl", "amd64")
     assert found is not None
     assert found.security
+
+
+def test_a_foreign_architecture(archive: Archive, image: Files, tmp_path: Path) -> None:
+    archive.fields["Architectures"] = "amd64 i386"
+    archive.packages.append(stanza("data", "3", Architecture="all"))
+    archive.publish()
+    archive.index = "main/binary-i386/Packages"
+    archive.packages = [
+        stanza("hello", "2.1-1", Architecture="i386"),
+        stanza("data", "4", Architecture="all"),
+    ]
+    both = archive.indexes()
+    archive.index = "main/binary-amd64/Packages"
+    archive.packages = [stanza("hello", "2.0-1"), stanza("data", "3", Architecture="all")]
+    both |= archive.indexes()
+    for path, data in both.items():
+        archive.server.write(f"dists/stable/{path}", data)
+    archive.server.write("dists/stable/InRelease", archive.key.clearsign(archive.release(both)))
+    image.put("var/lib/dpkg/arch", "amd64\ni386\n")
+    repository = open_apt(image, "amd64", tmp_path / "c", env={})
+    newest = {a: repository.policy("hello", a) for a in ("amd64", "i386")}
+    assert [c and c.version for c in newest.values()] == ["2.0-1", "2.1-1"]
+    found = repository.candidate(Installed("data", "1", "all"))
+    assert found is not None
+    assert found.version == "4"
+
+
+def test_a_phased_update_is_named_as_such(archive: Archive, image: Files, tmp_path: Path) -> None:
+    archive.packages.append(stanza("hello", "3", Phased_Update_Percentage="20"))
+    archive.publish()
+    found = open_apt(image, "amd64", tmp_path / "c", env={}).policy("hello", "amd64")
+    assert found is not None
+    assert (found.version, found.phased) == ("3", 20)
+
+
+@pytest.mark.parametrize(
+    ("preferences", "words"),
+    [
+        ("Package: /(a+)+b/\nPin: release a=stable\nPin-Priority: 1\n", "too involved"),
+        ("Package: hello\nPin: release a=stable\nPin-Priority: 99999\n", "out of range"),
+        ("Package: hello\nPin: release a=stable\n", "no usable Pin-Priority"),
+        ("Pin: release a=stable\nPin-Priority: 5\n", "no Package"),
+    ],
+)
+def test_pins_that_are_refused(
+    archive: Archive, image: Files, tmp_path: Path, preferences: str, words: str
+) -> None:
+    archive.publish()
+    image.put("etc/apt/preferences", preferences)
+    with pytest.raises(RepositoryError, match=words):
+        open_apt(image, "amd64", tmp_path / "c", env={}).policy("hello", "amd64")
+
+
+def test_logins_go_to_their_machine_only() -> None:
+    files = Files()
+    files.put("etc/apt/auth.conf.d/a.conf", "machine a.example/private login u password p\n")
+    files.put("etc/apt/auth.conf", "machine http://b.example\nlogin v\npassword q\n")
+    logins = read_logins(files)
+    assert login_for(logins, "https", "a.example", "/private/x") == ("u", "p")
+    assert login_for(logins, "https", "a.example", "/public/x") is None
+    assert login_for(logins, "http", "a.example", "/private/x") is None
+    assert login_for(logins, "http", "b.example", "/x") == ("v", "q")
+    assert login_for(logins, "https", "evil.example", "/private/x") is None
+
+
+def test_credentials_are_not_shown(archive: Archive, image: Files, tmp_path: Path) -> None:
+    archive.publish()
+    url = archive.server.url.replace("//", "//user:secret@")
+    image.put("etc/apt/sources.list", f"deb {url} stable main\n")
+    repository = open_apt(image, "amd64", tmp_path / "c", env={})
+    found = repository.policy("hello", "amd64")
+    assert "secret" not in repr((repository.sources, repository.notes, found))
+    archive.server.fail = {"dists/stable/InRelease": [403]}
+    with pytest.raises(RepositoryError, match="refuses") as caught:
+        open_apt(image, "amd64", tmp_path / "c", env={})
+    assert "secret" not in caught.value.what + caught.value.todo
