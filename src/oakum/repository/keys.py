@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -211,12 +212,19 @@ def _expired(cert: Cert, signing_key: str) -> datetime | None:
 
 def _subkey_end(cert: Cert, signing_key: str) -> datetime | None:
     """When a subkey's newest binding ends; None for one without an end, and for the primary key."""
+    if signing_key == cert.fingerprint.lower():
+        return None
+    return _binding_end(bytes(cert), signing_key)
+
+
+@lru_cache(maxsize=256)
+def _binding_end(cert: bytes, subkey: str) -> datetime | None:
     from pysequoia.packet import PacketPile, SignatureType
 
     created, inside, newest, end = None, False, None, None
-    for packet in PacketPile.from_bytes(bytes(cert)):
+    for packet in PacketPile.from_bytes(cert):
         if packet.fingerprint:
-            inside = packet.fingerprint.lower() == signing_key != cert.fingerprint.lower()
+            inside = packet.fingerprint.lower() == subkey
             created = packet.key_created
         elif inside and packet.signature_type == SignatureType.SubkeyBinding:
             bound = packet.signature_created
