@@ -10,13 +10,14 @@ from oakum.repository.interface import ImageFiles
 from oakum.repository.stanzas import decode
 
 _TOKEN = re.compile(
-    r"""\s+|//[^\n]*|/\*.*?\*/|\#(?!clear\b|include\b)[^\n]*"""
-    r"""|(?P<quoted>"(?:[^"\\]|\\.)*")|(?P<mark>[{};])|(?P<word>(?:[^\s"{};/]|/(?![/*]))+)""",
+    r"""\s+|//[^\n]*|/\*.*?(?:\*/|\Z)|\#(?!clear\b|include\b)[^\n]*"""
+    r"""|(?P<quoted>"(?:[^"\\]|\\.)*(?:"|\Z))|(?P<mark>[{};])|(?P<word>(?:[^\s"{};/]|/(?![/*]))+)""",
     re.S | re.X,
 )
 _YES = {"yes", "true", "with", "on", "enable", "1"}
 _NO = {"no", "false", "without", "off", "disable", "0"}
 _DEEPEST = 50
+_LARGEST = 4 * 1024 * 1024
 
 
 class Configuration:
@@ -72,7 +73,7 @@ def _tokens(text: str) -> Iterator[str]:
             continue
         at = match.end()
         if match.lastgroup == "quoted":
-            yield '"' + re.sub(r"\\(.)", r"\1", match.group()[1:-1])
+            yield '"' + re.sub(r"\\(.)", r"\1", match.group().strip('"'))
         elif match.lastgroup:
             yield match.group()
 
@@ -133,11 +134,20 @@ def parts(files: ImageFiles, directory: str, extensions: tuple[str, ...]) -> lis
     return kept
 
 
+def read_text(files: ImageFiles, path: str) -> str:
+    """A configuration file's text, empty when there is none; `RepositoryError` over 4 MiB."""
+    raw = files.read(path) or b""
+    if len(raw) > _LARGEST:
+        raise RepositoryError(
+            f"{path} of the image has {len(raw)} bytes, too many for a configuration file",
+            "mend the file in the image",
+        )
+    return decode(raw)
+
+
 def read_configuration(files: ImageFiles) -> Configuration:
     """``etc/apt/apt.conf.d`` and then ``etc/apt/apt.conf``, as apt reads them."""
     configuration = Configuration()
     for path in [*parts(files, "etc/apt/apt.conf.d", ("", "conf")), "etc/apt/apt.conf"]:
-        raw = files.read(path)
-        if raw is not None:
-            parse(decode(raw), path, configuration)
+        parse(read_text(files, path), path, configuration)
     return configuration

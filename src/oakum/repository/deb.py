@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import re
 import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from oakum.errors import RepositoryError
 from oakum.repository.changelog import LONGEST, is_changelog
 from oakum.repository.unpack import unpacked
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _MOST = 4 * 1024 * 1024 * 1024
 _CHANGELOG = re.compile(r"(?:\./)?usr/share/doc/[^/]+/(changelog\.Debian|changelog)(\.gz)?")
@@ -25,8 +29,9 @@ def changelog_of(path: Path) -> str | None:
     """
     try:
         with path.open("rb") as file:
-            suffix = _find_data(file, path.name)
-            return _search(_Stream(unpacked(file, suffix, _MOST, path.name)))
+            suffix, size = _find_data(file, path.name)
+            data = io.BufferedReader(_Member(file, size))
+            return _search(_Stream(unpacked(data, suffix, _MOST, path.name)))
     except (OSError, tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise _damaged(path.name, str(error)) from error
 
@@ -37,8 +42,8 @@ def _damaged(name: str, how: str) -> RepositoryError:
     )
 
 
-def _find_data(file: IO[bytes], name: str) -> str:
-    """Move to the content of ``data.tar`` and return its suffix, such as ``.xz``."""
+def _find_data(file: IO[bytes], name: str) -> tuple[str, int]:
+    """Move to the content of ``data.tar``; its suffix, such as ``.xz``, and its size in bytes."""
     if file.read(8) != b"!<arch>\n":
         raise _damaged(name, "no ar archive")
     while True:
@@ -46,10 +51,28 @@ def _find_data(file: IO[bytes], name: str) -> str:
         if len(header) < 60 or not header[48:58].strip().isdigit():
             raise _damaged(name, "no data.tar")
         member = header[:16].decode("latin-1").strip().rstrip("/")
-        if member.startswith("data.tar"):
-            return member.removeprefix("data.tar")
         size = int(header[48:58])
+        if member.startswith("data.tar"):
+            return member.removeprefix("data.tar"), size
         file.seek(size + size % 2, 1)
+
+
+class _Member(io.RawIOBase):
+    """The next bytes of a file, as a file that ends with them."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._left = size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        view = memoryview(buffer)
+        data = self._file.read(min(len(view), self._left))
+        view[: len(data)] = data
+        self._left -= len(data)
+        return len(data)
 
 
 class _Stream:

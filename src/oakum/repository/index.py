@@ -142,6 +142,8 @@ class PackagesIndex:
     def rows(self, package: str) -> list[Row]:
         """All versions of a binary package, in any architecture."""
         prefix = package.encode("utf-8", "replace") + b"\t"
+        if not _NAME.fullmatch(prefix[:-1]):
+            return []
         at = self._first(prefix)
         rows = []
         while at < len(self._map):

@@ -63,7 +63,10 @@ class Candidate(msgspec.Struct, frozen=True):
     priority: int
     """apt's pin priority of this version, see apt_preferences(5)."""
     phased: int | None = None
-    """`Phased-Update-Percentage`, for a version that is still being phased in."""
+    """`Phased-Update-Percentage`, for a version that is still being phased in.
+
+    It does not change apt's candidate; only an upgrade on a machine with a machine id may wait.
+    """
 
 
 class SourceStatus(msgspec.Struct, frozen=True):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from oakum.errors import RepositoryError
 from oakum.repository.configuration import parts
@@ -180,14 +181,58 @@ def verify_detached(raw: bytes, signature: bytes, trust: Trust, what: str) -> by
     raise _explained(signature, trust, what, cause)
 
 
-def _accepted(signatures: Sequence[object], trust: Trust) -> bool:
-    if not trust.only:
-        return bool(signatures)
+class _Signature(Protocol):
+    """What Sequoia says of a signature that fits."""
+
+    certificate: str
+    signing_key: str
+
+
+def _accepted(signatures: Sequence[_Signature], trust: Trust) -> bool:
+    return any(_is_accepted(signature, trust) for signature in signatures)
+
+
+def _is_accepted(signature: _Signature, trust: Trust) -> bool:
+    """Sequoia asks whether a key was good when it signed; apt, and this, whether it is good now."""
+    names = {signature.certificate.lower(), signature.signing_key.lower()}
+    if trust.only and not names & trust.only:
+        return False
+    certs = [c for c in trust.certs if c.fingerprint.lower() == signature.certificate.lower()]
     return any(
-        str(getattr(s, "certificate", "")).lower() in trust.only
-        or str(getattr(s, "signing_key", "")).lower() in trust.only
-        for s in signatures
+        not cert.is_revoked and not _expired(cert, signature.signing_key.lower()) for cert in certs
     )
+
+
+def _expired(cert: Cert, signing_key: str) -> datetime | None:
+    """When the certificate or its signing key expired; None while both are good."""
+    now = datetime.now(UTC)
+    ends = [end for end in (cert.expiration, _subkey_end(cert, signing_key)) if end is not None]
+    return min((end for end in ends if end <= now), default=None)
+
+
+def _subkey_end(cert: Cert, signing_key: str) -> datetime | None:
+    """When a subkey's newest binding ends; None for one without an end, and for the primary key."""
+    if signing_key == cert.fingerprint.lower():
+        return None
+    return _binding_end(bytes(cert), signing_key)
+
+
+@lru_cache(maxsize=256)
+def _binding_end(cert: bytes, subkey: str) -> datetime | None:
+    from pysequoia.packet import PacketPile, SignatureType
+
+    created, inside, newest, end = None, False, None, None
+    for packet in PacketPile.from_bytes(cert):
+        if packet.fingerprint:
+            inside = packet.fingerprint.lower() == subkey
+            created = packet.key_created
+        elif inside and packet.signature_type == SignatureType.SubkeyBinding:
+            bound = packet.signature_created
+            if bound is None or created is None or (newest is not None and bound < newest):
+                continue
+            newest, period = bound, packet.key_validity_period
+            end = created + period if period else None
+    return end
 
 
 def _unsigned(what: str) -> RepositoryError:
@@ -217,15 +262,14 @@ def _explained(block: bytes, trust: Trust, what: str, cause: Exception | None) -
             f"{what} is signed by {names}, and no such key is in {trust.origin}",
             "name the repository's keyring with --keyring if you trust it",
         )
-    now = datetime.now(UTC)
-    expired = [c for c in known if c.expiration is not None and c.expiration <= now]
+    ends = [end for c in known for s in signers if (end := _expired(c, s)) is not None]
     if any(c.is_revoked for c in known):
         return RepositoryError(
             f"{what} is signed by a revoked key ({names})",
             "install the archive's new keyring in the image, or name it with --keyring",
         )
-    if expired and len(expired) == len(known):
-        day = max(c.expiration for c in expired if c.expiration).date()
+    if ends:
+        day = max(ends).date()
         return RepositoryError(
             f"{what} is signed by a key that expired on {day} ({names})",
             "install the archive's new keyring in the image, or name it with --keyring",

@@ -14,10 +14,12 @@ from functools import lru_cache
 import msgspec
 
 from oakum.errors import RepositoryError
-from oakum.repository.configuration import Configuration, parts
+from oakum.repository.configuration import Configuration, parts, read_text
 from oakum.repository.interface import ImageFiles
 from oakum.repository.stanzas import decode, stanzas
+from oakum.repository.versions import compare_versions
 
+_MOST = 10_000
 NEVER = -32768
 """``Pin-Priority: never``."""
 
@@ -70,10 +72,22 @@ def read_pins(files: ImageFiles, configuration: Configuration) -> tuple[Pin, ...
         pins.append(Pin("", "", False, "release", release, 990))
     directory = parts(files, "etc/apt/preferences.d", ("", "pref"))
     for path in ["etc/apt/preferences", *directory]:
-        raw = files.read(path)
-        for number, fields in stanzas(decode(raw or b"")):
+        for number, fields in stanzas(read_text(files, path)):
             pins += _record(fields, f"{path}:{number} of the image")
+    if len(pins) > _MOST:
+        raise RepositoryError(
+            f"the image has {len(pins)} pins, more than oakum applies", "use patterns in the pins"
+        )
+    if any(pin.kind == "source-version" for pin in pins) and not _knows_source_version(files):
+        pins = [pin for pin in pins if pin.kind != "source-version"]
     return tuple(pins)
+
+
+def _knows_source_version(files: ImageFiles) -> bool:
+    """Whether the image's apt is 2.9.9 or newer; older ones skip ``source-version`` pins."""
+    status = files.read("var/lib/dpkg/status") or b""
+    found = re.search(rb"(?:^|\n)Package: apt\n(?:[^\n]+\n)*?Version: ([^\n]+)", status)
+    return found is None or compare_versions(decode(found[1]), "2.9.9") >= 0
 
 
 def _record(fields: dict[str, str], where: str) -> list[Pin]:
@@ -218,7 +232,7 @@ def _release_version(pattern: str, shelf: Shelf) -> bool:
 
 def matches(pattern: str, text: str) -> bool:
     """apt's ExpressionMatches: ``/extended regular expression/`` or a glob, without case."""
-    return bool(text) and _compiled(pattern)(text[:512]) is not None
+    return bool(text) and _compiled(pattern)(text[:_LONGEST]) is not None
 
 
 @lru_cache(maxsize=512)
@@ -228,13 +242,14 @@ def _compiled(pattern: str) -> Callable[[str], re.Match[str] | None]:
     return re.compile(translate(pattern.replace("[^", "[!")), re.I).match
 
 
+_LONGEST = 128
 _NESTED = re.compile(r"[*+}][^()]*\)[*+{]|\\[1-9]")
 
 
 def _bounded(expression: str) -> re.Pattern[str]:
     """The expression, unless it could take for ever; an image's files are hostile input."""
     loops = sum(expression.count(c) for c in "*+{")
-    if len(expression) > 500 or loops > 8 or _NESTED.search(expression):
+    if len(expression) > 500 or loops > 5 or _NESTED.search(expression):
         raise RepositoryError(
             f"a pin of the image has an expression that is too involved: /{expression[:80]}/",
             "write it without repetitions inside repetitions, or as several globs",

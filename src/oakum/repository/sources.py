@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from urllib.parse import urlsplit
 
 import msgspec
 
 from oakum.errors import RepositoryError
-from oakum.repository.configuration import parts
+from oakum.repository.configuration import parts, read_text
 from oakum.repository.interface import ImageFiles
-from oakum.repository.stanzas import decode, stanzas
+from oakum.repository.stanzas import stanzas
 
+_MOST = 1000
 _LISTS = (
     "architectures",
     "architectures-add",
@@ -103,11 +105,12 @@ def read_sources(
     """
     entries: list[Entry] = []
     for path in ["etc/apt/sources.list", *parts(files, "etc/apt/sources.list.d", _EXTENSIONS)]:
-        raw = files.read(path)
-        if raw is None:
-            continue
         read = _deb822 if path.endswith(".sources") else _one_line
-        entries.extend(read(decode(raw), path, native))
+        entries.extend(islice(read(read_text(files, path), path, native), _MOST + 1))
+        if len(entries) > _MOST:
+            raise RepositoryError(
+                f"the image names more than {_MOST} package sources", "mend the files in the image"
+            )
     notes = []
     usable = []
     for entry in entries:
@@ -138,7 +141,7 @@ def _one_line(text: str, path: str, native: str) -> Iterator[Entry]:
         if kind not in ("deb", "deb-src"):
             raise _malformed(path, number, f"unknown type {kind!r}")
         options, rest = _options(rest.strip(), path, number)
-        words = [word.strip('"') for word in re.findall(r'"[^"]*"|\[[^\]]*\]\S*|\S+', rest)]
+        words = [word.strip('"') for word in re.findall(r'"[^"]*"|[^\s\[]*\[[^\]]*\]\S*|\S+', rest)]
         if len(words) < 2:
             raise _malformed(path, number, "URI and suite are needed")
         uri, suite, components = words[0], words[1], words[2:]
@@ -148,10 +151,13 @@ def _one_line(text: str, path: str, native: str) -> Iterator[Entry]:
 
 
 def _uncommented(line: str) -> str:
-    at = line.find("#")
-    while at >= 0 and line.count("[", 0, at) > line.count("]", 0, at):
-        at = line.find("#", at + 1)
-    return line if at < 0 else line[:at]
+    """The line without its comment; a ``#`` within brackets starts none."""
+    depth = 0
+    for at, character in enumerate(line):
+        depth += (character == "[") - (character == "]")
+        if character == "#" and depth <= 0:
+            return line[:at]
+    return line
 
 
 def _options(rest: str, path: str, number: int) -> tuple[dict[str, str], str]:
