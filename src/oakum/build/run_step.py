@@ -14,6 +14,7 @@ from oakum.build.cache import StepResult
 from oakum.build.lock_pins import apt_files, broken_promises
 from oakum.build.mounts import MountedStep, mount_identity, open_mounts
 from oakum.build.preflight import check_pins
+from oakum.build.sandboxed import run_on_layers
 from oakum.build.stack import identity
 from oakum.build.state import DEFAULT_PATH, PROXY_ARGS, StageState
 from oakum.build.steps import Found, NotCached, Stages, Workshop
@@ -227,9 +228,7 @@ def _sandboxed(
             add_hosts=shop.request.add_hosts,
             ca_certificates=shop.request.ca_certificates,
         )
-        return sandbox.run_on_layers(
-            shop.runtime(), step, lowers, upper, scratch, output, shop.cancelled
-        )
+        return run_on_layers(shop.runtime(), step, lowers, upper, scratch, output, shop.cancelled)
 
 
 def _offered(

@@ -11,6 +11,7 @@ import msgspec
 
 from oakum.build import Built, sandbox
 from oakum.build.images import Images
+from oakum.build.sandboxed import run_on_layers
 from oakum.build.snapshot import Snapshots
 from oakum.build.state import DEFAULT_PATH
 from oakum.layer import Layer
@@ -72,7 +73,7 @@ def run_in_image(
             user=user,
             network="none",
         )
-        status = sandbox.run_on_layers(
+        status = run_on_layers(
             sandbox.find_runtime(), step, snapshots.directories(layers), upper, scratch, collect
         )
     finally:

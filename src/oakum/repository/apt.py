@@ -243,6 +243,11 @@ class AptRepository:
         self._cache = cache
         self.state = state
 
+    @property
+    def architecture(self) -> str:
+        """The image's own architecture, in dpkg's words."""
+        return self._native
+
     def candidate(self, installed: Installed) -> Candidate | None:
         """What apt would change an installed package to; None when that is the same version.
 

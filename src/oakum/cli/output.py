@@ -1,0 +1,64 @@
+"""Answers on standard output: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from oakum.cli.session import printable
+from oakum.errors import UsageError
+
+FORMATS = ("table", "json")
+
+
+def check_format(name: str, *more: str) -> str:
+    """`name`, if it is one of the formats; `UsageError` otherwise."""
+    known = (*FORMATS, *more)
+    if name not in known:
+        raise UsageError(f"unknown format {name!r}", f"one of {', '.join(known)}")
+    return name
+
+
+def to_json(value: Any) -> str:
+    """A value as the documented JSON."""
+    document = msgspec.to_builtins(value)
+    return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=False)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON."""
+    sys.stdout.write(to_json(value) + "\n")
+
+
+def write_result(path: Path | None, value: Any) -> None:
+    """Write a value as JSON to the file that ``--result-file`` names."""
+    if path is not None:
+        from oakum.patch.rebuild import write_source
+
+        write_source(path, (to_json(value) + "\n").encode())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell; the last one may be longer than the screen."""
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    widths = [max([len(name), *(len(row[at]) for row in cells)]) for at, name in enumerate(header)]
+    lines = ["  ".join(name.ljust(width) for name, width in zip(header, widths)).rstrip()]
+    for row in cells:
+        lines.append("  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip())
+    return "\n".join(lines)
+
+
+def say(text: str = "") -> None:
+    """One answer on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def listed(items: Sequence[str], most: int = 4) -> str:
+    """A few items and how many more there are."""
+    shown = ", ".join(items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown

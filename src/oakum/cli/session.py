@@ -1,0 +1,110 @@
+"""What every verb needs around it: the store, progress, errors as two lines, exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from oakum.errors import EXIT_FAILED, EXIT_INTERRUPTED, OakumError, UsageError
+
+if TYPE_CHECKING:
+    from oakum.progress import Progress
+    from oakum.store import Store
+
+
+class Settings:
+    """Options that stand before the verb."""
+
+    store: Path | None = None
+    debug: bool = False
+
+
+SETTINGS = Settings()
+
+
+def printable(text: str) -> str:
+    """Text from an image or a registry, with nothing in it that a terminal would obey."""
+    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+
+
+def complain(error: OakumError) -> None:
+    """What happened and what to do, on standard error."""
+    print(f"error: {printable(error.what)}", file=sys.stderr)
+    if error.todo:
+        print(f"hint: {printable(error.todo)}", file=sys.stderr)
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def guarded_main(run: object) -> NoReturn:
+    """Call `run` and leave with the documented exit code; a traceback only with ``--debug``."""
+    assert callable(run)
+    signal.signal(signal.SIGTERM, _terminate)
+    code = EXIT_FAILED
+    try:
+        code = int(run() or 0)
+    except OakumError as error:
+        if SETTINGS.debug:
+            traceback.print_exc()
+        complain(error)
+        code = error.exit_code
+    except (KeyboardInterrupt, _Terminated) as stop:
+        name = "interrupted" if isinstance(stop, KeyboardInterrupt) else "terminated"
+        print(f"error: {name}; nothing half-made was left", file=sys.stderr)
+        code = EXIT_INTERRUPTED if isinstance(stop, KeyboardInterrupt) else 143
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_FAILED
+    except Exception as error:
+        if SETTINGS.debug:
+            traceback.print_exc()
+        kind = type(error).__name__
+        print(f"error: a defect in oakum: {kind}: {printable(str(error))[:500]}", file=sys.stderr)
+        print("hint: run it again with --debug and report what it prints", file=sys.stderr)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+@contextmanager
+def opened_store() -> Iterator[Store]:
+    """The store that the options name, rid of what killed processes left."""
+    from oakum.store import Store
+
+    with Store(SETTINGS.store) as store:
+        clean_up(store)
+        yield store
+
+
+def clean_up(store: Store) -> None:
+    """Unmount and remove what a killed process left in the store."""
+    abandoned = store.place.abandoned()
+    if abandoned:
+        from oakum.build.sandbox import clean_mounts
+
+        for path in abandoned:
+            clean_mounts(path)
+        store.clean_abandoned()
+
+
+@contextmanager
+def watching(mode: str = "auto", quiet: bool = False) -> Iterator[Progress]:
+    """Progress on standard error: bars on a terminal, plain lines elsewhere, or nothing."""
+    from oakum.cli.progress import watcher
+
+    if mode not in ("auto", "plain", "tty", "quiet"):
+        raise UsageError(f"unknown progress mode {mode!r}", "auto, plain, tty or quiet")
+    with watcher("quiet" if quiet else mode) as progress:
+        yield progress
