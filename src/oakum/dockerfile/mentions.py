@@ -223,7 +223,7 @@ class _Reader:
 
     def _run(self, script: Script, shell: Shell) -> None:
         if script.text is not None:
-            shell.run(script.text)
+            shell.run(script.text, script.feeds)
         else:
             shell.command([Field(word, word) for word in script.words], {})
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from oakum.dockerfile.script import is_shell
 from oakum.dockerfile.trace import Traced
 
 if TYPE_CHECKING:
@@ -54,6 +55,16 @@ def command_string(fields: list[Field]) -> Traced | None:
     return None
 
 
+def echoed(script: Traced, node: Node) -> list[Traced]:
+    """The words that ``echo`` or ``printf '%s '`` writes."""
+    if node.type != "command":
+        return []
+    words = list(words_of(script, node, ("variable_assignment", *REDIRECTS)))
+    if words and words[0].text == "echo":
+        return [word for word in words[1:] if not word.text.startswith("-")]
+    return words[2:] if words and words[0].text == "printf" else []
+
+
 def reads_words(fields: list[Field]) -> bool:
     return bool(fields) and fields[0].value.text.rsplit("/", 1)[-1] == "xargs"
 
@@ -71,3 +82,11 @@ def parser() -> Parser:
     import tree_sitter_bash
 
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+
+
+def reads_script(fields: list[Field]) -> bool:
+    """Whether the command is a shell that takes its script from standard input."""
+    if not fields or not is_shell(fields[0].value.text) or command_string(fields) is not None:
+        return False
+    texts = [field.value.text for field in fields[1:]]
+    return "-s" in texts or all(text.startswith(("-", "+")) for text in texts if text != "pipefail")
