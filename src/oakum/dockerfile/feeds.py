@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from oakum.dockerfile.script import Feed, without_tabs
-from oakum.dockerfile.syntax import Field, reads_script, reads_words, words_of
+from oakum.dockerfile.syntax import Field, reads_script, reads_words, split_fields, words_of
 from oakum.dockerfile.text import MappedText
 from oakum.dockerfile.trace import Traced, joined
 
@@ -48,8 +48,7 @@ def feed(shell: Shell, script: Traced, text: Traced, readers: list[Node]) -> Non
         if reads_script(fields):
             shell.fork().run(text)
         elif reads_words(fields):
-            words = [text.cut(*span) for span in _spaced(text.text)]
-            shell.fork().command(fields + [Field(word, word) for word in words], {})
+            shell.fork().command(fields + split_fields([Field(text, text)]), {})
 
 
 def _commands_in(node: Node) -> Iterator[Node]:
@@ -61,14 +60,6 @@ def _commands_in(node: Node) -> Iterator[Node]:
     elif node.type in ("pipeline", "redirected_statement"):
         for child in node.named_children:
             yield from _commands_in(child)
-
-
-def _spaced(text: str) -> Iterator[tuple[int, int]]:
-    at = 0
-    for word in text.split():
-        at = text.index(word, at)
-        yield at, at + len(word)
-        at += len(word)
 
 
 def _unindented(text: Traced) -> Traced:

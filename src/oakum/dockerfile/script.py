@@ -45,8 +45,7 @@ def run_script(instruction: Instruction, raw: bytes, shell: tuple[str, ...]) -> 
     """What the RUN runs; None where that is not a POSIX-like shell's language."""
     if instruction.json:
         return Script(None, json_words(instruction.body))
-    interpreter = tuple(part for part in shell if not part.startswith("-"))
-    if not interpreter or not is_shell(interpreter[0]):
+    if not any(is_shell(part) for part in shell):
         return None
     if not instruction.heredocs:
         return Script(traced(instruction.body, _WRITTEN))

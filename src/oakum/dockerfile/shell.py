@@ -20,6 +20,7 @@ from oakum.dockerfile.syntax import (
     parser,
     plain,
     reads_words,
+    split_fields,
     words_of,
 )
 from oakum.dockerfile.trace import (
@@ -168,7 +169,7 @@ class Shell:
         elif name == "eval":
             space = foreign(" ", Source("shell"))
             self.run(joined(p for field in fields[1:] for p in (field.value, space)))
-        elif is_shell(name) and (script := command_string(fields)) is not None:
+        elif (is_shell(name) or name == "su") and (script := command_string(fields)) is not None:
             inner = self.fork()
             inner.variables |= prefix
             inner.run(script)
@@ -212,14 +213,13 @@ def _command(shell: Shell, script: Traced, node: Node, extra: list[Traced] | Non
         if child.type == "variable_assignment":
             prefix.assign(script, child)
     words = list(words_of(script, node, ("variable_assignment", *REDIRECTS)))
-    for child in node.children:
-        if child.type == "herestring_redirect":
-            extra = (extra or []) + list(words_of(script, child, ("<<<",)))
     fields = shell.fields(script, words)
-    if extra and (
-        reads_words(fields) or not any(c.type == "herestring_redirect" for c in node.children)
-    ):
-        fields += shell.fields(script, extra)
+    here = [child for child in node.children if child.type == "herestring_redirect"]
+    if reads_words(fields):
+        given = [*(extra or []), *(w for child in here for w in words_of(script, child, ("<<<",)))]
+        fields += split_fields(shell.fields(script, given))
+    else:
+        fields += shell.fields(script, extra or [])
     changed = {n: v for n, v in prefix.variables.items() if shell.variables.get(n) != v}
     shell.command(fields, changed)
 

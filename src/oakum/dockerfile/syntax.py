@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def command_string(fields: list[Field]) -> Traced | None:
     at = 1
     while at < len(fields):
         text = fields[at].value.text
-        if not text.startswith(("-", "+")):
+        if not text.startswith(("-", "+")) and fields[0].value.text != "su":
             return None
         if not text.startswith("--") and "c" in text:
             return fields[at + 1].value if at + 1 < len(fields) else None
@@ -63,6 +64,15 @@ def echoed(script: Traced, node: Node) -> list[Traced]:
     if words and words[0].text == "echo":
         return [word for word in words[1:] if not word.text.startswith("-")]
     return words[2:] if words and words[0].text == "printf" else []
+
+
+def split_fields(fields: list[Field]) -> list[Field]:
+    """The fields as xargs reads them from its input: split at white space."""
+    return [
+        Field(field.value.cut(*match.span()), field.written)
+        for field in fields
+        for match in re.finditer(r"\S+", field.value.text)
+    ]
 
 
 def reads_words(fields: list[Field]) -> bool:
