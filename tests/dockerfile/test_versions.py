@@ -73,6 +73,13 @@ def test_one_arg_in_two_stages() -> None:
     assert apply_edits(file.raw, edits).startswith(b"ARG V=1-2\n")
 
 
+def test_a_variable_that_names_the_package_too_is_left_alone() -> None:
+    file = parse("FROM x\nARG V=7\nRUN apt-get install php$V=$V.0\n")
+    with pytest.raises(NotEditable, match="other packages"):
+        set_version(file, the(file, "php7"), "8.0")
+    assert [edit.text for edit in set_version(file, the(file, "php7"), "7.1")] == [b".1"]
+
+
 @pytest.mark.parametrize("version", ["", "1 2", "$(x)", "1;rm", "1'", "-1", "1\n2", "1*", "a:1"])
 def test_hostile_versions_are_refused(version: str) -> None:
     file = parse("FROM x\nRUN apt-get install nginx=1\n")

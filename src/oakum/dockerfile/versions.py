@@ -186,7 +186,7 @@ def _tried(
     except NotEditable as error:
         return [(one, error.what) for one in wanted], []
     before, after = _mentions(dockerfile, given), _mentions(edited, given)
-    if len(before) != len(after):
+    if [one.package for one in before] != [one.package for one in after]:
         return [(one, "the edited file names other packages") for one in wanted], []
     now = dict(zip(before, after, strict=True))
     wrong = []
