@@ -1,7 +1,12 @@
 """A file becomes instructions that know their places; mistakes name file, line and a hint."""
 
-import pytest
+import contextlib
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dockerfile as moby
 from oakum.dockerfile import Dockerfile, Flag, Span, find_stage, parse_dockerfile, stages
 from oakum.dockerfile.pairs import pairs
 from oakum.dockerfile.pairs import parse_args as args_of
@@ -119,6 +124,7 @@ MISTAKES = [
     ("FROM x\nHEALTHCHECK --retries=-1 CMD x\n", "--retries", "3"),
     ("FROM x\nHEALTHCHECK CDM x\n", "unknown type 'CDM'", "CMD"),
     ("FROM x\nRUN --mount=from=$A,target=/x b\n", "does not take variables", "stage"),
+    ("FROM x\n\\", "unknown instruction ''", "known"),
     ("# escape=x\nFROM x\n", "escape character", "`"),
     ("# escape=`\n# escape=`\nFROM x\n", "given twice", "one"),
     ("FROM x\nRUN " + "a" * 70000, "longer than", "break"),
@@ -131,3 +137,27 @@ def test_mistakes_name_file_line_and_hint(text: str, what: str, todo: str) -> No
         parse(text)
     assert what in caught.value.what and todo in caught.value.todo
     assert "\n" not in caught.value.what
+
+
+PIECES = ["FROM x\n", "RUN a", "ENV A=1 B='2 3'", " \\\n", "\\", "\n", "# c\n", "\r\n", "`", "\t"]
+PIECES += ["RUN <<EOF\n", "EOF\n", "COPY <<-'B' /\n", "\tB\n", "ONBUILD ", "\u00e9", "'", " ", "[]"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_the_parts_are_those_of_mobys_parser_and_know_their_bytes(text: str) -> None:
+    with contextlib.suppress(DockerfileError):
+        file = parse("FROM x\n" + text)
+        commands = moby.parse_string("FROM x\n" + text)
+        assert len(commands) == len(file.instructions)
+        for one, command in zip(file.instructions, commands, strict=True):
+            assert one.original == command.original.split("\n")[0].strip()
+            assert (one.first_line, one.last_line) == (command.start_line, command.end_line)
+            for index, character in enumerate(one.body.text):
+                at = one.body.offset(index)
+                assert file.raw[at:].decode("utf-8", "replace").startswith(character)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
+    with contextlib.suppress(DockerfileError):
+        parse_dockerfile(b"FROM x\nRUN " + raw)

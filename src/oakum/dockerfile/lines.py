@@ -87,9 +87,9 @@ def logical_lines(raw: bytes, escape: str, name: str) -> list[Logical]:
             match = continued.search(line.text)
             going = match is not None
             pieces.append(line.cut(0, match.start()) if match else line)
-        joined = join(pieces)
-        if not joined.text:
+        if not pieces:
             continue
+        joined = join(pieces)
         heredocs, index = _heredocs(raw, starts, joined.text, first, index, name)
         found.append(Logical(joined, first + 1, index, heredocs))
     return found

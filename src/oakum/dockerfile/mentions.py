@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -15,10 +16,12 @@ from oakum.dockerfile.shell import Shell
 from oakum.dockerfile.stages import Stage, find_stage, stages
 from oakum.dockerfile.syntax import Field
 from oakum.dockerfile.text import Span
-from oakum.dockerfile.trace import Segment, Source, Traced, segments, traced
+from oakum.dockerfile.trace import UNKNOWN, Segment, Source, Traced, segments, traced, unknown
 from oakum.dockerfile.words import dockerfile_value
 from oakum.dockerfile.wrappers import apt_fields, shell_start
 from oakum.errors import DockerfileError
+
+_VERSION = re.compile(r"[0-9A-Za-z*][0-9A-Za-z.+:~*?\[\]-]*")
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -56,7 +59,8 @@ class Mention(msgspec.Struct, frozen=True):
     architecture: str | None
     """In ``package:architecture``."""
     version: str | None
-    """As apt gets it, perhaps with a ``*``; None when unpinned or not known before a run."""
+    """As apt gets it, perhaps with a ``*``, which also stands for an end that only a run could
+    tell (``~$(lsb_release -cs)``); None when unpinned, or not known at all before a run."""
     release: str | None
     """In ``package/release``, or else apt's ``-t``."""
     word: str
@@ -223,7 +227,7 @@ class _Reader:
 
     def _run(self, script: Script, shell: Shell) -> None:
         if script.text is not None:
-            shell.run(script.text)
+            shell.run(script.text, script.feeds)
         else:
             shell.command([Field(word, word) for word in script.words], {})
 
@@ -238,7 +242,9 @@ class _Reader:
         """One command of a script."""
         start = shell_start(fields)
         if start is not None:
-            shell.fork().command(fields[start:], {})
+            pairs = [field.value for field in fields[:start] if "=" in field.value.text[1:]]
+            prefix = {one.text.split("=")[0]: one.cut(one.text.index("=") + 1) for one in pairs}
+            shell.fork().command(fields[start:], prefix)
             return
         fields = apt_fields(fields) or []
         command = read_command([field.value for field in fields]) if fields else None
@@ -268,7 +274,7 @@ class _Reader:
         if named is None:
             return
         assert self.instruction is not None
-        version = named.version
+        version = _readable(named.version) if named.version is not None else None
         known = version is not None and version.known and version.text != ""
         mention = Mention(
             stage=self.stage,
@@ -285,6 +291,17 @@ class _Reader:
         )
         key = (self.stage, field.value.offsets, field.value.text, field.written.offsets)
         self.found.setdefault(key, mention)
+
+
+def _readable(version: Traced) -> Traced:
+    """The version with an unknown end (a release's code name, mostly) as a ``*``.
+
+    What apt would not take for a version is unknown altogether.
+    """
+    text = version.text
+    if text.endswith(UNKNOWN) and _VERSION.fullmatch(text[:-1]):
+        return Traced(f"{text[:-1]}*", version.offsets, version.sources)
+    return version if _VERSION.fullmatch(text) or UNKNOWN in text else unknown()
 
 
 def _holder(version: Traced) -> Holder:

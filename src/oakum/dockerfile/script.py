@@ -18,6 +18,18 @@ _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)|[^\\]", re.DOTALL)
 _WRITTEN = Source("word")
 
 
+class Feed(msgspec.Struct, frozen=True):
+    """Lines that a heredoc of a RUN gives to a command of the script."""
+
+    start: int
+    """Index of the marker's ``<<`` in the script."""
+    end: int
+    """Index behind the marker."""
+    lines: Traced
+    expand: bool
+    """Whether the shell replaces variables in them."""
+
+
 class Script(msgspec.Struct, frozen=True):
     """A shell script, or the words of a command that runs without a shell."""
 
@@ -25,19 +37,20 @@ class Script(msgspec.Struct, frozen=True):
     """The script; None for the exec form."""
     words: tuple[Traced, ...] = ()
     """The exec form's words."""
+    feeds: tuple[Feed, ...] = ()
+    """The script's heredocs."""
 
 
 def run_script(instruction: Instruction, raw: bytes, shell: tuple[str, ...]) -> Script | None:
     """What the RUN runs; None where that is not a POSIX-like shell's language."""
     if instruction.json:
         return Script(None, json_words(instruction.body))
-    interpreter = tuple(part for part in shell if not part.startswith("-"))
-    if not interpreter or not is_shell(interpreter[0]):
+    if not any(is_shell(part) for part in shell):
         return None
     if not instruction.heredocs:
         return Script(traced(instruction.body, _WRITTEN))
     if heredoc_marker(instruction.body.text) is None:
-        return Script(traced(_whole(instruction, raw), _WRITTEN))
+        return Script(traced(instruction.body, _WRITTEN), feeds=_feeds(instruction, raw))
     script = heredoc_text(instruction.heredocs[0], raw)
     return Script(traced(script, _WRITTEN)) if _is_shell_script(script.text) else None
 
@@ -54,13 +67,19 @@ def _is_shell_script(text: str) -> bool:
     return any(is_shell(word) for word in words)
 
 
-def _whole(instruction: Instruction, raw: bytes) -> MappedText:
-    """The line and its heredocs as the shell gets them."""
-    pieces = [instruction.body]
+def _feeds(instruction: Instruction, raw: bytes) -> tuple[Feed, ...]:
+    """The heredocs of a line that goes to the shell together with them."""
+    found: list[Feed] = []
+    at = 0
     for heredoc in instruction.heredocs:
-        span = heredoc.span
-        pieces += [unmapped("\n"), mapped(raw, span.start, span.end), unmapped(heredoc.name)]
-    return join([*pieces, unmapped("\n")])
+        marker = re.compile(rf"<<-?\s*\\?(['\"]?){re.escape(heredoc.name)}\1")
+        match = marker.search(instruction.body.text, at)
+        if match is None:
+            continue
+        at = match.end()
+        lines = traced(heredoc_text(heredoc, raw), _WRITTEN)
+        found.append(Feed(match.start(), at, lines, heredoc.expand))
+    return tuple(found)
 
 
 def heredoc_text(heredoc: Heredoc, raw: bytes) -> MappedText:

@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from oakum.dockerfile.feeds import feed_heredoc
-from oakum.dockerfile.script import is_shell
+from oakum.dockerfile.feeds import feed_heredoc, feed_lines
+from oakum.dockerfile.script import Feed, is_shell
 from oakum.dockerfile.syntax import (
     REDIRECTS,
     Field,
     command_string,
+    echoed,
     parser,
     plain,
     reads_words,
+    split_fields,
     words_of,
 )
 from oakum.dockerfile.trace import (
@@ -60,6 +62,7 @@ class Shell:
         self.positional: tuple[Traced, ...] = ()
         self.depth = 0
         self.budget = [_COMMANDS]
+        self.feeds: dict[int, Feed] = {}
 
     def fork(self) -> Shell:
         """A shell whose changes do not come back."""
@@ -69,7 +72,12 @@ class Shell:
         other.positional = self.positional
         other.depth = self.depth
         other.budget = self.budget
+        other.feeds = self.feeds
         return other
+
+    def feed_at(self, offset: int) -> Feed | None:
+        """The RUN's heredoc whose marker is at that byte of the file."""
+        return self.feeds.get(offset)
 
     def lookup(self, name: str) -> Value | None:
         """The variable's value; None where it is unset or unknown."""
@@ -81,11 +89,15 @@ class Shell:
             return self.positional[int(name) - 1] if int(name) <= len(self.positional) else EMPTY
         return self.outer(name)
 
-    def run(self, script: Traced) -> None:
-        """Walk a script."""
+    def run(self, script: Traced, feeds: tuple[Feed, ...] = ()) -> None:
+        """Walk a script; its heredocs' markers are read as redirections from a file."""
         if self.depth > _DEEPEST:
             return
-        tree = parser().parse(plain(script.text))
+        source = bytearray(plain(script.text))
+        for feed in feeds:
+            source[feed.start : feed.end] = b"<" + b"X" * (feed.end - feed.start - 1)
+            self.feeds[script.offsets[feed.start]] = feed
+        tree = parser().parse(bytes(source))
         if tree.root_node.has_error:
             self.damaged(script)
         self.depth += 1
@@ -157,7 +169,7 @@ class Shell:
         elif name == "eval":
             space = foreign(" ", Source("shell"))
             self.run(joined(p for field in fields[1:] for p in (field.value, space)))
-        elif is_shell(name) and (script := command_string(fields)) is not None:
+        elif (is_shell(name) or name == "su") and (script := command_string(fields)) is not None:
             inner = self.fork()
             inner.variables |= prefix
             inner.run(script)
@@ -201,14 +213,13 @@ def _command(shell: Shell, script: Traced, node: Node, extra: list[Traced] | Non
         if child.type == "variable_assignment":
             prefix.assign(script, child)
     words = list(words_of(script, node, ("variable_assignment", *REDIRECTS)))
-    for child in node.children:
-        if child.type == "herestring_redirect":
-            extra = (extra or []) + list(words_of(script, child, ("<<<",)))
     fields = shell.fields(script, words)
-    if extra and (
-        reads_words(fields) or not any(c.type == "herestring_redirect" for c in node.children)
-    ):
-        fields += shell.fields(script, extra)
+    here = [child for child in node.children if child.type == "herestring_redirect"]
+    if reads_words(fields):
+        given = [*(extra or []), *(w for child in here for w in words_of(script, child, ("<<<",)))]
+        fields += split_fields(shell.fields(script, given))
+    else:
+        fields += shell.fields(script, extra or [])
     changed = {n: v for n, v in prefix.variables.items() if shell.variables.get(n) != v}
     shell.command(fields, changed)
 
@@ -223,29 +234,33 @@ def _walk_substitutions(shell: Shell, script: Traced, node: Node) -> None:
         _walk_substitutions(shell, script, child)
 
 
+_ARROWS = (">", ">>", "<", ">&", "<&", "&>", "&>>", ">|")
+
+
+def _offsets(script: Traced, redirect: Node) -> list[int]:
+    return [script.offsets[child.start_byte] for child in redirect.children if child.type == "<"]
+
+
 def _redirected(shell: Shell, script: Traced, node: Node) -> None:
     """A command with redirections; words after a redirection's target are arguments still."""
     named = node.named_children
     body = node.child_by_field_name("body") or (named[0] if named else None)
     extra: list[Traced] = []
+    feeds: list[Feed] = []
     for child in node.children:
         if child.type == "file_redirect":
-            words = list(
-                words_of(
-                    script,
-                    child,
-                    ("file_descriptor", ">", ">>", "<", ">&", "<&", "&>", "&>>", ">|"),
-                )
-            )
-            extra += words[1:]
-        elif child.type == "heredoc_redirect":
-            feed_heredoc(shell, script, child, body)
-    if body is None or body.type in REDIRECTS:
-        return
-    if body.type == "command":
+            extra += list(words_of(script, child, ("file_descriptor", *_ARROWS)))[1:]
+            feed = next((f for f in map(shell.feed_at, _offsets(script, child)) if f), None)
+            feeds += [feed] if feed is not None else []
+    if body is not None and body.type == "command":
         _command(shell, script, body, extra)
-    else:
+    elif body is not None and body.type not in REDIRECTS:
         shell.walk(script, body)
+    for feed in feeds:
+        feed_lines(shell, script, feed, body, node)
+    for child in node.children:
+        if child.type == "heredoc_redirect":
+            feed_heredoc(shell, script, child, body)
 
 
 def _assignment(shell: Shell, script: Traced, node: Node) -> None:
@@ -343,17 +358,7 @@ def _pipeline(shell: Shell, script: Traced, node: Node) -> None:
             _command(branch, script, child, words if reads_words(head) else None)
         else:
             branch.walk(script, child)
-        words = _echoed(script, child)
-
-
-def _echoed(script: Traced, node: Node) -> list[Traced]:
-    """The words that ``echo`` or ``printf '%s '`` writes."""
-    if node.type != "command":
-        return []
-    words = list(words_of(script, node, ("variable_assignment", *REDIRECTS)))
-    if words and words[0].text == "echo":
-        return [word for word in words[1:] if not word.text.startswith("-")]
-    return words[2:] if words and words[0].text == "printf" else []
+        words = echoed(script, child)
 
 
 def _function(shell: Shell, script: Traced, node: Node) -> None:

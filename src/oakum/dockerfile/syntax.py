@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from oakum.dockerfile.script import is_shell
 from oakum.dockerfile.trace import Traced
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def command_string(fields: list[Field]) -> Traced | None:
     at = 1
     while at < len(fields):
         text = fields[at].value.text
-        if not text.startswith(("-", "+")):
+        if not text.startswith(("-", "+")) and fields[0].value.text != "su":
             return None
         if not text.startswith("--") and "c" in text:
             return fields[at + 1].value if at + 1 < len(fields) else None
@@ -52,6 +54,25 @@ def command_string(fields: list[Field]) -> Traced | None:
         if text.startswith("-") and text.endswith("o") and len(text) > 2 and "c" not in text:
             at += 1
     return None
+
+
+def echoed(script: Traced, node: Node) -> list[Traced]:
+    """The words that ``echo`` or ``printf '%s '`` writes."""
+    if node.type != "command":
+        return []
+    words = list(words_of(script, node, ("variable_assignment", *REDIRECTS)))
+    if words and words[0].text == "echo":
+        return [word for word in words[1:] if not word.text.startswith("-")]
+    return words[2:] if words and words[0].text == "printf" else []
+
+
+def split_fields(fields: list[Field]) -> list[Field]:
+    """The fields as xargs reads them from its input: split at white space."""
+    return [
+        Field(field.value.cut(*match.span()), field.written)
+        for field in fields
+        for match in re.finditer(r"\S+", field.value.text)
+    ]
 
 
 def reads_words(fields: list[Field]) -> bool:
@@ -71,3 +92,11 @@ def parser() -> Parser:
     import tree_sitter_bash
 
     return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+
+
+def reads_script(fields: list[Field]) -> bool:
+    """Whether the command is a shell that takes its script from standard input."""
+    if not fields or not is_shell(fields[0].value.text) or command_string(fields) is not None:
+        return False
+    texts = [field.value.text for field in fields[1:]]
+    return "-s" in texts or all(text.startswith(("-", "+")) for text in texts if text != "pipefail")

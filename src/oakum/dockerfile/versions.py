@@ -96,7 +96,7 @@ def _edits(dockerfile: Dockerfile, wanted: Wanted) -> tuple[Edit, ...]:
         raise NotEditable(f"{place} is not pinned", "its version is a matter of the lock")
     if mention.version is None:
         name = mention.holder.name if mention.holder else ""
-        what = f"${name} is not set in the file" if name else "a command's output"
+        what = f"${name} is not set in the file, or not to one value" if name else "an output"
         raise NotEditable(f"{place}: {what}; only a run can tell the version", "set it in an ARG")
     if allows(mention.version, version):
         return ()
@@ -186,7 +186,7 @@ def _tried(
     except NotEditable as error:
         return [(one, error.what) for one in wanted], []
     before, after = _mentions(dockerfile, given), _mentions(edited, given)
-    if len(before) != len(after):
+    if [one.package for one in before] != [one.package for one in after]:
         return [(one, "the edited file names other packages") for one in wanted], []
     now = dict(zip(before, after, strict=True))
     wrong = []

@@ -11,6 +11,7 @@ _TALKERS = (
     *("echo", "printf", "cat", "grep", "egrep", "fgrep", "sed", "awk", "tee", "test", "which"),
     *("type", "man", "true", "false", ":", "alias", "trap", "log", "ls", "rm", "ln", "cp", "mv"),
     *("apt-key", "dpkg", "dpkg-query", "find", "hash", "chmod", "chown", "touch", "mkdir", "info"),
+    *("chroot", "debootstrap", "mmdebstrap", "systemd-nspawn", "docker", "podman", "ssh", "git"),
 )
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=.*", re.DOTALL)
 _WORDS_OF_APT = ("install", "reinstall", "upgrade", "dist-upgrade", "full-upgrade")

@@ -1,0 +1,2 @@
+FROM debian:12-slim
+RUN ( apt-get install -y nginx=1.22.1-9 ) && { apt-get install -y curl=7.88.1-10; }

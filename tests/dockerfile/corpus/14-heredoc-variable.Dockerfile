@@ -1,0 +1,5 @@
+FROM debian:12-slim
+ARG V=1.22.1-9
+RUN <<EOF
+apt-get install -y nginx=${V}
+EOF

@@ -1,0 +1,3 @@
+FROM debian:12-slim
+ENV PKGS="nginx=1.22.1-9 curl=7.88.1-10"
+RUN apt-get install -y $PKGS

@@ -1,0 +1,2 @@
+FROM debian:12-slim
+RUN apt-get install -y nginx=1.22.*

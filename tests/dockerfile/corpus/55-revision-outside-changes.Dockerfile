@@ -1,0 +1,3 @@
+FROM debian:12-slim
+ENV V=1.22.1
+RUN apt-get install -y nginx=${V}-1~bookworm
