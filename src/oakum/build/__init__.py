@@ -8,7 +8,9 @@ from oakum.build.build import (
     read_dockerfile,
     read_lock,
 )
+from oakum.build.export import export
 from oakum.build.images import Image, Images
+from oakum.build.prune import Pruned, prune
 from oakum.build.request import BuildRequest, Secret
 from oakum.build.solver import platform_args
 from oakum.build.state import StageState
@@ -20,13 +22,16 @@ __all__ = [
     "Image",
     "Images",
     "NotCached",
+    "Pruned",
     "Secret",
     "StageState",
     "StepReport",
     "build",
     "dockerfile_path",
+    "export",
     "lock_path",
     "platform_args",
+    "prune",
     "read_dockerfile",
     "read_lock",
 ]

@@ -122,12 +122,29 @@ def build(
         solved = Solver(shop, dockerfile, images).solve()
     finally:
         shop.close()
+    lock = lock_of(solved, str(request.platform))
+    if request.locked:
+        _check_lock(lock, request.lock, str(request.platform))
     image = assemble(store, solved.state, request.labels, request.source_date_epoch)
     for tag in tags:
         store.names.set(tag, image.root)
     seconds = time.monotonic() - began
-    lock = lock_of(solved, str(request.platform))
     return Built(image, solved.state, solved.stages, solved.steps, lock, solved.dockerfile, seconds)
+
+
+def _check_lock(made: Lock, given: Lock | None, platform: str) -> None:
+    """`LockError` unless the lock has exactly what the build resolved to on this platform."""
+    kept = given.of_platform(platform) if given else Lock((), ())
+    now = made.of_platform(platform)
+    bases = {base.image for base in set(now.bases) ^ set(kept.bases)}
+    steps = {f"{s.stage}, RUN {s.run}" for s in now.steps if s not in kept.steps}
+    steps |= {f"{s.stage}, RUN {s.run}" for s in kept.steps if s not in now.steps}
+    moved = sorted(bases) + sorted(steps)
+    if moved:
+        raise LockError(
+            f"oakum.lock is out of date: {'; '.join(moved[:4])}",
+            "write it anew with 'oakum lock', or build without --locked",
+        )
 
 
 def lock_of(solved: Solved, platform: str) -> Lock:

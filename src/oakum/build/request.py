@@ -61,6 +61,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """PEM file of further certificate authorities, offered to steps without a trace."""
     lock: Lock | None = None
     """The lock to honour."""
+    locked: bool = False
+    """Fail when the lock is not exactly what the build resolves to."""
     compression: Compression = Compression.GZIP
     """How new layers are compressed."""
     source_date_epoch: int | None = None

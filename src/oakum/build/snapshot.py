@@ -16,10 +16,10 @@ from pathlib import Path
 
 from oakum.build.sandbox import in_user_namespace
 
-from oakum.layer import Kind, Layer, LayerIndex, index_blob, read_layer
+from oakum.layer import Kind, Layer, LayerIndex, index_blob, known_index, read_layer
 from oakum.layer.disk import DirectoryUnpacker
 from oakum.layer.read import check_diff_id
-from oakum.oci import Descriptor, Digest
+from oakum.oci import Descriptor, Digest, chain_ids
 from oakum.store import Store, guarded
 from oakum.tree import Tree
 
@@ -36,7 +36,7 @@ class Snapshots:
 
     def indexes(self, layers: Sequence[Layer]) -> list[LayerIndex]:
         """The index of every layer; layers that are not in the store are fetched."""
-        self._fetch(layers)
+        self._fetch([x for x in layers if known_index(self._store, x.diff_id) is None])
         return [index_blob(self._store, layer.descriptor, layer.diff_id) for layer in layers]
 
     def tree(self, layers: Sequence[Layer]) -> Tree:
@@ -64,17 +64,11 @@ class Snapshots:
         suffix = "-user" if self._user_namespace else ""
         if self._path(plain + suffix).is_dir():
             return plain + suffix
-        index = self._index(layers[number])
+        index = self.indexes([layers[number]])[0]
         if not implied_directories(index):
             return plain + suffix
-        from oakum.oci import chain_ids
-
         chain = chain_ids(tuple(layer.diff_id for layer in layers[: number + 1]))[-1]
         return f"{plain[:16]}-{chain.split(':', 1)[1]}{suffix}"
-
-    def _index(self, layer: Layer) -> LayerIndex:
-        self._fetch([layer])
-        return index_blob(self._store, layer.descriptor, layer.diff_id)
 
     def _unpack(self, layers: Sequence[Layer], number: int, name: str) -> None:
         layer = layers[number]

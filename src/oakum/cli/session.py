@@ -79,11 +79,21 @@ def guarded_main(run: object) -> NoReturn:
 
 
 @contextmanager
-def opened_store() -> Iterator[Store]:
-    """The store that the options name, rid of what killed processes left."""
-    from oakum.store import Store
+def opened_store(*, runs_steps: bool = False) -> Iterator[Store]:
+    """The store that the options name, rid of what killed processes left.
 
-    with Store(SETTINGS.store) as store:
+    With `runs_steps`, a user who is not root becomes root of a user namespace first.
+    """
+    from oakum.store import Store, default_root
+
+    root = SETTINGS.store or default_root()
+    if runs_steps and os.geteuid() != 0:
+        from oakum.build.sandbox import enter_user_namespace
+
+        limit = enter_user_namespace()
+        if limit:
+            print(f"note: {printable(limit)}", file=sys.stderr)
+    with Store(root) as store:
         clean_up(store)
         yield store
 

@@ -54,6 +54,15 @@ class Lock(msgspec.Struct, frozen=True):
     steps: tuple[LockedStep, ...] = ()
     """The steps that installed packages."""
 
+    def of_platform(self, platform: str) -> Lock:
+        """The part of the lock that speaks of one platform, sorted."""
+        bases = [base for base in self.bases if base.platform == platform]
+        steps = [step for step in self.steps if step.platform == platform]
+        return Lock(
+            tuple(sorted(bases, key=lambda base: base.image)),
+            tuple(sorted(steps, key=lambda step: (step.stage, step.run))),
+        )
+
     def base(self, image: str, platform: str) -> Digest | None:
         """The digest that `image` is locked at."""
         for base in self.bases:

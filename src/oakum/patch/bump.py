@@ -12,7 +12,16 @@ from typing import Literal
 
 import msgspec
 
-from oakum.build import BuildRequest, Built, Image, Images, platform_args, read_dockerfile
+from oakum.build import (
+    BuildRequest,
+    Built,
+    Image,
+    Images,
+    lock_path,
+    platform_args,
+    read_dockerfile,
+    read_lock,
+)
 from oakum.dockerfile import (
     LOCK_NAME,
     Dockerfile,
@@ -43,14 +52,17 @@ from oakum.dockerfile import (
 from oakum.errors import NotFound
 from oakum.layer import Layer
 from oakum.oci import Digest, Platform, digest_of, is_digest, parse_reference
+from oakum.patch.current import current_image
 from oakum.patch.interface import Change, Fix, Plan, Unfixed
 from oakum.patch.pins import PinTarget, as_package, judge_pin
-from oakum.patch.scan import Origins, advisories_of, find_fixes
+from oakum.patch.pending import Origins, advisories_of, find_fixes
 from oakum.patch.selection import Selection
-from oakum.patch.sources import Content, Shelves
+from oakum.patch.sources import Content, RepositoryOptions, Shelves
 from oakum.patch.tags import BumpTags, next_tag
+from oakum.progress import Progress, silent
 from oakum.repository import AptRepository, compare_versions
-from oakum.transport import list_tags
+from oakum.store import Store
+from oakum.transport import RegistryOptions, list_tags
 
 
 class BumpOptions(msgspec.Struct, frozen=True):
@@ -92,6 +104,28 @@ def plan_bump(
     installed without a pin is unknown and left to the build, which installs what is newest.
     """
     return _Bump(shelves, images, request, selection, options, built, lock).plan()
+
+
+def bump(
+    store: Store,
+    request: BuildRequest,
+    *,
+    use_lock: bool = True,
+    selection: Selection = Selection(),
+    options: BumpOptions = BumpOptions(),
+    repositories: RepositoryOptions = RepositoryOptions(),
+    registry: RegistryOptions = RegistryOptions(),
+    progress: Progress = silent,
+) -> Bumped:
+    """The edits that bring every wanted fix into a Dockerfile; nothing is written."""
+    lock = read_lock(lock_path(request)) if use_lock else None
+    shelves = Shelves(store, repositories, progress)
+    images = Images(store, registry, progress)
+    try:
+        built = current_image(store, request, lock, registry)
+        return plan_bump(shelves, images, request, selection, options, built, lock)
+    finally:
+        shelves.close()
 
 
 class _Bump:

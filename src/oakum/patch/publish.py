@@ -9,7 +9,14 @@ from oakum.errors import ProofFailed
 from oakum.oci import Reference
 from oakum.progress import Progress, silent
 from oakum.store import Store
-from oakum.transport import RegistryOptions, copy_image, open_source, open_target, parse_location
+from oakum.transport import (
+    Copied,
+    RegistryOptions,
+    copy_image,
+    open_source,
+    open_target,
+    parse_location,
+)
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -35,16 +42,7 @@ def publish(
     progress: Progress = silent,
 ) -> Published:
     """Push an image of the store to a registry, only the blobs that it lacks, the name last."""
-    if not image.manifest.layers and not image.config.document.get("rootfs"):
-        raise ProofFailed(f"{name} has no root file system", "an empty image is never published")
-    digest_name = name.with_digest(image.root.digest)
-    source = open_source(parse_location(f"store:{digest_name}"), store, options, progress)
-    target = open_target(parse_location(f"docker://{name}"), store, options, progress)
-    try:
-        copied = copy_image(source, target, store=store, progress=progress)
-    finally:
-        source.close()
-        target.close()
+    copied = send(store, image, f"docker://{name}", progress, options)
     return Published(
         str(name),
         image.root.digest,
@@ -52,3 +50,28 @@ def publish(
         copied.bytes_kept,
         copied.bytes_mounted,
     )
+
+
+def send(
+    store: Store,
+    image: Image,
+    place: str,
+    progress: Progress = silent,
+    options: RegistryOptions = RegistryOptions(),
+) -> Copied:
+    """Copy an image of the store to a place (``docker://…``, ``oci:…``, ``docker-daemon:…``).
+
+    `ProofFailed` for an image without a root file system: it is never published.
+    """
+    if not image.manifest.layers:
+        raise ProofFailed(
+            f"the image has no files at all, so it is not written to {place}",
+            "an empty image is never published; check what its Dockerfile copies",
+        )
+    source = open_source(parse_location(f"store:{image.root.digest}"), store, options, progress)
+    target = open_target(parse_location(place), store, options, progress)
+    try:
+        return copy_image(source, target, store=store, options=options, progress=progress)
+    finally:
+        source.close()
+        target.close()

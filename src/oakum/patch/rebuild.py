@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from pathlib import Path
-
 import msgspec
 
 from oakum.build import (
@@ -24,16 +19,19 @@ from oakum.build import (
 from oakum.dockerfile import Lock, format_lock
 from oakum.errors import PlanMoved, ProofFailed
 from oakum.oci import Reference
+from oakum.patch.current import current_image
 from oakum.patch.bump import Bumped, BumpOptions, plan_bump
 from oakum.patch.interface import SCHEMA, Fix, Outcome, Plan, Proof, Unfixed
 from oakum.patch.publish import Published, publish
-from oakum.patch.scan import remember_lines
+from oakum.patch.pending import remember_lines
 from oakum.patch.selection import Selection
 from oakum.patch.smoke import smoke
 from oakum.patch.sources import Content, RepositoryOptions, Shelves
-from oakum.patch.verify import Expectation, verify
+from oakum.patch.proof import Expectation, prove
+from oakum.patch.verify import remember_expected
+from oakum.patch.write_source import write_source
 from oakum.progress import Progress, silent
-from oakum.store import Store, guarded
+from oakum.store import Store
 from oakum.transport import RegistryOptions
 
 
@@ -130,19 +128,6 @@ def rebuild(store: Store, request: RebuildRequest, progress: Progress = silent) 
     return _rebuilt(request, bumped, built, old, proof, published)
 
 
-def current_image(
-    store: Store, request: BuildRequest, lock: Lock | None, registry: RegistryOptions
-) -> Built | None:
-    """The image as its sources stand, when every step of it is in the cache."""
-    cached = msgspec.structs.replace(
-        request, only_cached=True, lock=lock, pull=False, no_cache=False, no_cache_filter=()
-    )
-    try:
-        return build(store, cached, options=registry)
-    except NotCached:
-        return None
-
-
 def _same_plan(expected: Plan | None, actual: Plan) -> None:
     if expected is None or expected == actual:
         return
@@ -197,12 +182,11 @@ def _prove(
     before: Content | None = None
     if old is not None:
         before = shelves.content(old.state.stack.layers, old.state.platform)
-    own = {name for name, state in built.stages.items() if state is built.state}
-    fixes = tuple(f for f in bumped.plan.fixes if f.stage is None or f.stage in _line(built, own))
+    fixes = _expected(bumped, built)
     rerun = frozenset(
         str(step.layer) for step in built.steps if step.layer and step.status == "ran"
     ) | _unknown_layers(built, old)
-    proof = verify(store, built.image, content, Expectation(fixes, before, rerun), progress)
+    proof = prove(store, built.image, content, Expectation(fixes, before, rerun), progress)
     if request.command and proof.passed:
         proof = smoke(store, built, request.command, proof, progress)
     if not proof.passed:
@@ -212,6 +196,13 @@ def _prove(
             "nothing was written, tagged or pushed; see the problems with --format json",
         )
     return proof
+
+
+def _expected(bumped: Bumped, built: Built) -> tuple[Fix, ...]:
+    """The fixes that must be in the image: those of the stages that it is made of."""
+    own = {name for name, state in built.stages.items() if state is built.state}
+    stages = _line(built, own)
+    return tuple(fix for fix in bumped.plan.fixes if fix.stage is None or fix.stage in stages)
 
 
 def _line(built: Built, own: set[str]) -> set[str]:
@@ -243,34 +234,11 @@ def _write(request: BuildRequest, bumped: Bumped, built: Built) -> None:
             write_source(place, text)
 
 
-def write_source(path: Path, data: bytes) -> None:
-    """Replace a source file as a whole, keeping its mode and owner; links are written through."""
-    real = path.resolve()
-    with guarded(f"write {path}"):
-        handle, name = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileNotFoundError):
-                info = real.stat()
-                os.chmod(name, info.st_mode & 0o7777)
-                with contextlib.suppress(PermissionError):
-                    os.chown(name, info.st_uid, info.st_gid)
-            if not real.exists():
-                os.chmod(name, 0o644)
-            os.replace(name, real)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
-
-
 def _publish(
     store: Store, request: RebuildRequest, built: Built, progress: Progress
 ) -> tuple[Published, ...]:
     remember_lines(store, built.image.manifest.digest, built.state.lines)
+    remember_expected(store, built.image.manifest.digest, _expected(bumped, built))
     for tag in request.tags:
         store.names.set(tag, built.image.root)
     if not request.push:

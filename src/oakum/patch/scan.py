@@ -2,90 +2,110 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-
 import msgspec
 
-from oakum.build import Image
-from oakum.errors import RepositoryError
-from oakum.fixes.reports import Finding
-from oakum.oci import Digest
+from oakum.build import BuildRequest, Built, Image, Images, NotCached, build, lock_path, read_lock
+from oakum.layer import known_index
+from oakum.oci import Platform, host_platform
 from oakum.packages import Package
-from oakum.patch.interface import Fix, InstalledPackage, Scan, Unfixed
+from oakum.patch.interface import InstalledPackage, Scan
+from oakum.patch.pending import Origins, find_fixes, known_lines, remember_lines
 from oakum.patch.selection import Selection
-from oakum.patch.sources import Content, Shelves
-from oakum.repository import (
-    AptRepository,
-    Candidate,
-    Installed,
-    closed_cves,
-    compare_versions,
-)
+from oakum.patch.sources import Content, RepositoryOptions, Shelves
+from oakum.progress import Progress, silent
 from oakum.store import Store
-
-_READERS = 6
-
-
-class Origins(msgspec.Struct, frozen=True):
-    """Where each layer of an image came from."""
-
-    created_by: tuple[str, ...]
-    """History line of every layer."""
-    lines: tuple[int | None, ...]
-    """Line of the Dockerfile of every layer, where it is known."""
-    stage: str | None = None
-    """Stage of the Dockerfile."""
-
-    def of(self, layer: int) -> tuple[str, int | None]:
-        """History line and line of the Dockerfile of a layer."""
-        if not 0 <= layer < len(self.created_by):
-            return "", None
-        line = self.lines[layer] if layer < len(self.lines) else None
-        return self.created_by[layer], line
-
-
-def remember_lines(store: Store, manifest: Digest, lines: Sequence[int | None]) -> None:
-    """Keep which line of the Dockerfile made which layer of an image."""
-    store.records.put("lines", manifest, msgspec.json.encode(list(lines)))
-
-
-def known_lines(store: Store, manifest: Digest) -> tuple[int | None, ...]:
-    """The lines that were kept for an image; empty when oakum did not build it here."""
-    raw = store.records.get("lines", manifest)
-    return tuple(msgspec.json.decode(raw, type=list[int | None])) if raw else ()
-
-
-def origins_of(store: Store, image: Image) -> Origins:
-    """Where the layers of an image came from."""
-    return Origins(image.config.created_by(), known_lines(store, image.manifest.digest))
+from oakum.transport import RegistryOptions
 
 
 def scan(
-    shelves: Shelves,
-    content: Content,
-    origins: Origins,
-    selection: Selection,
-    *,
+    store: Store,
     name: str,
-    digest: str,
+    *,
+    platform: Platform | None = None,
+    selection: Selection = Selection(),
+    repositories: RepositoryOptions = RepositoryOptions(),
+    registry: RegistryOptions = RegistryOptions(),
+    refresh: bool = False,
+    progress: Progress = silent,
 ) -> Scan:
-    """Scan an image's packages against the repositories that it is configured for.
+    """Scan the image that `name` stands for; layers that were read before are not fetched again.
 
     Raises `RepositoryError` when an index cannot be read: that is never "no fixes".
     """
-    repository = shelves.repository(content)
-    found, unfixed = find_fixes(repository, content, origins, selection)
-    packages = tuple(_row(package, content, origins) for package in content.packages)
+    images = Images(store, registry, progress)
+    image = images.find(name, platform or host_platform(), refresh=refresh)
+    images.fetch([layer for layer in image.layers if known_index(store, layer.diff_id) is None])
+    origins = Origins(image.config.created_by(), known_lines(store, image.manifest.digest))
+    return _scan(store, image, origins, name, selection, repositories, progress)
+
+
+def scan_sources(
+    store: Store,
+    request: BuildRequest,
+    *,
+    use_lock: bool = True,
+    selection: Selection = Selection(),
+    repositories: RepositoryOptions = RepositoryOptions(),
+    registry: RegistryOptions = RegistryOptions(),
+    progress: Progress = silent,
+) -> Scan:
+    """Scan the image that a Dockerfile builds: from the build cache, else it is built first."""
+    built = build_for_scan(store, request, use_lock, registry, progress)
+    images = Images(store, registry, progress)
+    missing = [x for x in built.image.layers if known_index(store, x.diff_id) is None]
+    images.fetch(missing)
+    created_by = built.image.config.created_by()
+    origins = Origins(created_by, tuple(built.state.lines))
+    name = str(request.context or request.dockerfile)
+    return _scan(store, built.image, origins, name, selection, repositories, progress)
+
+
+def build_for_scan(
+    store: Store,
+    request: BuildRequest,
+    use_lock: bool,
+    registry: RegistryOptions,
+    progress: Progress,
+) -> Built:
+    """The image of the sources as they stand, carried out only where the cache lacks a step."""
+    lock = read_lock(lock_path(request)) if use_lock else None
+    cached = msgspec.structs.replace(request, lock=lock, only_cached=True)
+    try:
+        built = build(store, cached, options=registry)
+    except NotCached:
+        wanted = msgspec.structs.replace(request, lock=lock)
+        built = build(store, wanted, options=registry, progress=progress)
+    remember_lines(store, built.image.manifest.digest, built.state.lines)
+    return built
+
+
+def _scan(
+    store: Store,
+    image: Image,
+    origins: Origins,
+    name: str,
+    selection: Selection,
+    repositories: RepositoryOptions,
+    progress: Progress,
+) -> Scan:
+    shelves = Shelves(store, repositories, progress)
+    try:
+        content = shelves.content(image.layers, image.config.platform)
+        repository = shelves.repository(content)
+        found, unfixed = find_fixes(repository, content, origins, selection)
+        sources = tuple(f"{s.uri} {s.suite} {' '.join(s.components)}" for s in repository.sources)
+        notes = tuple(repository.notes)
+    finally:
+        shelves.close()
     return Scan(
         fixes=found,
         image=name,
-        digest=digest,
+        digest=image.manifest.digest,
         platform=str(content.platform),
         unfixed=unfixed,
-        packages=packages,
-        sources=tuple(f"{s.uri} {s.suite} {' '.join(s.components)}" for s in repository.sources),
-        notes=tuple(repository.notes),
+        packages=tuple(_row(package, content, origins) for package in content.packages),
+        sources=sources,
+        notes=notes,
     )
 
 
@@ -102,210 +122,3 @@ def _row(package: Package, content: Content, origins: Origins) -> InstalledPacka
         package.state,
     )
 
-
-class _Pending(msgspec.Struct, frozen=True):
-    """A package and the version that it should get."""
-
-    package: Package
-    candidate: Candidate
-    findings: tuple[Finding, ...]
-
-
-def find_fixes(
-    repository: AptRepository, content: Content, origins: Origins, selection: Selection
-) -> tuple[tuple[Fix, ...], tuple[Unfixed, ...]]:
-    """The fixes of an image that are wanted, and what is not fixed with the reason."""
-    installed = [p for p in content.packages if p.installed and selection.wants(p.name)]
-    asked = [Installed(p.name, p.version, p.architecture, p.held) for p in installed]
-    newer = {(i.package, i.architecture): c for i, c in repository.upgrades(asked)}
-    unfixed: list[Unfixed] = []
-    pending: list[_Pending] = []
-    listed = _by_package(selection.findings)
-    for package in installed:
-        findings = listed.get(package.name, ()) if listed is not None else ()
-        findings = tuple(f for f in findings if _speaks_of(f, package))
-        if listed is not None and not findings:
-            continue
-        candidate = newer.get((package.name, package.architecture))
-        chosen = _capped(repository, package, candidate, selection, unfixed)
-        if chosen is None:
-            unfixed += _without_fix(package, candidate, findings)
-            continue
-        if package.held:
-            unfixed.append(_unfixed(package, findings, "held", "apt holds it at its version"))
-            continue
-        pending.append(_Pending(package, chosen, findings))
-        unfixed += _lagging(package, chosen, findings)
-    if listed is not None:
-        unfixed += _not_installed(selection.findings or (), installed)
-    advisories = advisories_of(repository, [(p.package, p.candidate) for p in pending])
-    fixes = []
-    for item in pending:
-        fix = _fix(item, advisories, content, origins)
-        reason = selection.ignored(fix.package, fix.advisories)
-        if reason:
-            unfixed.append(_unfixed(item.package, item.findings, "ignored", reason))
-        else:
-            fixes.append(fix)
-    return tuple(fixes), tuple(sorted(unfixed, key=lambda u: (u.package, u.advisories)))
-
-
-def _by_package(findings: Iterable[Finding] | None) -> dict[str, tuple[Finding, ...]] | None:
-    if findings is None:
-        return None
-    by_name: dict[str, tuple[Finding, ...]] = {}
-    for finding in findings:
-        if finding.ecosystem == "deb":
-            by_name[finding.package] = (*by_name.get(finding.package, ()), finding)
-    return by_name
-
-
-def _speaks_of(finding: Finding, package: Package) -> bool:
-    architectures = (None, "", package.architecture, "all")
-    return finding.architecture in architectures or package.architecture == "all"
-
-
-def _capped(
-    repository: AptRepository,
-    package: Package,
-    candidate: Candidate | None,
-    selection: Selection,
-    unfixed: list[Unfixed],
-) -> Candidate | None:
-    ceiling = selection.ceilings.get(package.name)
-    if candidate is None or ceiling is None or compare_versions(candidate.version, ceiling) <= 0:
-        return candidate
-    for offer in repository.versions(package.name, package.architecture):
-        below = compare_versions(offer.version, ceiling) <= 0
-        if below and compare_versions(offer.version, package.version) > 0:
-            return offer
-    detail = f"{candidate.version} is above the ceiling {ceiling}"
-    unfixed.append(_unfixed(package, (), "ceiling", detail))
-    return None
-
-
-def _unfixed(package: Package, findings: Sequence[Finding], reason: str, detail: str) -> Unfixed:
-    return Unfixed(
-        package.name,
-        package.architecture,
-        package.version,
-        tuple(sorted({f.advisory for f in findings})),
-        reason,  # type: ignore[arg-type]
-        detail,
-        _severity(findings),
-    )
-
-
-def _severity(findings: Sequence[Finding]) -> str:
-    return str(max((f.severity for f in findings), default="unknown"))
-
-
-def _without_fix(
-    package: Package, candidate: Candidate | None, findings: Sequence[Finding]
-) -> list[Unfixed]:
-    if candidate is not None:
-        return []
-    open_ones = [f for f in findings if f.fixed is None]
-    promised = [f for f in findings if f.fixed is not None and not _has(package, f.fixed)]
-    found = []
-    if open_ones:
-        statuses = ", ".join(sorted({f.status for f in open_ones}))
-        found.append(_unfixed(package, open_ones, "no-fix-yet", f"no fix yet ({statuses})"))
-    for finding in promised:
-        detail = (
-            f"{finding.scanner} names {finding.fixed}, and the image's archive offers nothing "
-            f"newer than {package.version}: the archive lags, or the sources lack its suite"
-        )
-        found.append(_unfixed(package, [finding], "not-in-archive", detail))
-    return found
-
-
-def _has(package: Package, fixed: str) -> bool:
-    return compare_versions(package.source_version, fixed) >= 0
-
-
-def _lagging(package: Package, chosen: Candidate, findings: Sequence[Finding]) -> list[Unfixed]:
-    """What the report promises a version for that is newer than the archive's."""
-    found = []
-    for finding in findings:
-        if finding.fixed and compare_versions(chosen.source_version, finding.fixed) < 0:
-            detail = (
-                f"{finding.scanner} names {finding.fixed}, {chosen.repository} has "
-                f"{chosen.source_version}: the archive lags"
-            )
-            found.append(_unfixed(package, [finding], "not-in-archive", detail))
-    open_ones = [f for f in findings if f.fixed is None]
-    if open_ones:
-        found.append(_unfixed(package, open_ones, "no-fix-yet", "no fix yet"))
-    return found
-
-
-def _not_installed(findings: Sequence[Finding], installed: Sequence[Package]) -> list[Unfixed]:
-    names = {package.name for package in installed}
-    missing = {f.package: f for f in findings if f.ecosystem == "deb" and f.package not in names}
-    return [
-        Unfixed(
-            name,
-            f.architecture or "",
-            f.installed,
-            (f.advisory,),
-            "not-installed",
-            f"{f.scanner} reports it, and the image does not have it: is the report of this image?",
-            str(f.severity),
-        )
-        for name, f in sorted(missing.items())
-    ]
-
-
-def _fix(
-    item: _Pending,
-    advisories: dict[tuple[str, str], tuple[str, ...]],
-    content: Content,
-    origins: Origins,
-) -> Fix:
-    package, candidate = item.package, item.candidate
-    created_by, line = origins.of(package.layer)
-    closed = set(advisories.get((package.name, package.architecture), ()))
-    for finding in item.findings:
-        if finding.fixed and compare_versions(candidate.source_version, finding.fixed) >= 0:
-            closed.add(finding.advisory)
-    return Fix(
-        package.name,
-        package.architecture,
-        package.version,
-        candidate.version,
-        tuple(sorted(closed)),
-        _severity(item.findings),
-        candidate.security,
-        candidate.repository,
-        candidate.source,
-        candidate.source_version,
-        content.layers[package.layer].diff_id if package.layer >= 0 else None,
-        created_by,
-        line,
-        origins.stage,
-    )
-
-
-def advisories_of(
-    repository: AptRepository, pending: Sequence[tuple[Package, Candidate]]
-) -> dict[tuple[str, str], tuple[str, ...]]:
-    """CVE numbers that each package's new version closes, out of its changelog."""
-    sources = {(c.source, c.source_version): c for _, c in pending}
-
-    def read(candidate: Candidate) -> str | None:
-        try:
-            return repository.changelog(candidate)
-        except RepositoryError:
-            return None
-
-    with ThreadPoolExecutor(_READERS) as pool:
-        texts = dict(zip(sources, pool.map(read, sources.values()), strict=True))
-    found = {}
-    for package, candidate in pending:
-        text = texts.get((candidate.source, candidate.source_version))
-        if text:
-            found[package.name, package.architecture] = closed_cves(
-                text, package.source_version, candidate.source_version
-            )
-    return found

@@ -1,251 +1,88 @@
-"""``verify``: is the image right?  Read from its layers; nothing of it is executed."""
+"""``verify``: prove that an image is right, alone or against the image that it replaces."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Callable, Mapping, Sequence
-
 import msgspec
 
-from oakum.build import Image
-from oakum.layer import Kind, Layer
-from oakum.layer.compression import decompressed
-from oakum.layer.read import max_layer_bytes
-from oakum.layer.tar import TarStream, read_tar
-from oakum.packages import (
-    Package,
-    audit,
-    diversions,
-    info_file,
-    owned_paths,
-    parse_md5sums,
-)
-from oakum.patch.derived import derived_reason
-from oakum.patch.interface import Fix, Problem, Proof
-from oakum.patch.sources import Content
-from oakum.progress import Event, Progress, silent
-from oakum.repository import compare_versions
+from oakum.build import Image, Images
+from oakum.oci import Digest, Platform, host_platform
+from oakum.packages import has_dpkg
+from oakum.patch.interface import Fix, Proof
+from oakum.patch.pending import Origins, find_fixes
+from oakum.patch.proof import Expectation, prove
+from oakum.patch.selection import Selection
+from oakum.patch.smoke import run_in_image
+from oakum.patch.sources import Content, RepositoryOptions, Shelves
+from oakum.progress import Progress, silent
 from oakum.store import Store
-from oakum.tree import Difference, PathChange, diff_trees
+from oakum.transport import RegistryOptions
 
-_MOST_PROBLEMS = 200
+_EXPECTED = "expected"
 
 
-class Expectation(msgspec.Struct, frozen=True):
-    """What a verified image must show."""
+def remember_expected(store: Store, manifest: Digest, fixes: tuple[Fix, ...]) -> None:
+    """Keep which fixes an image was made to have."""
+    store.records.put(_EXPECTED, manifest, msgspec.json.encode(fixes))
 
-    fixes: tuple[Fix, ...] = ()
-    """Fixes that must be in."""
-    old: Content | None = None
-    """The image before, to explain every difference against."""
-    rerun: frozenset[str] | None = None
-    """Diff IDs of layers that steps made anew; None: every layer that the old image lacks."""
+
+def expected_fixes(store: Store, manifest: Digest) -> tuple[Fix, ...] | None:
+    """The fixes that an image was made to have; None when oakum did not make it here."""
+    raw = store.records.get(_EXPECTED, manifest)
+    return msgspec.json.decode(raw, type=tuple[Fix, ...]) if raw else None
 
 
 def verify(
     store: Store,
-    image: Image,
-    content: Content,
-    expectation: Expectation,
+    name: str,
+    *,
+    against: str | None = None,
+    command: str | None = None,
+    platform: Platform | None = None,
+    pending: bool = True,
+    selection: Selection | None = None,
+    repositories: RepositoryOptions = RepositoryOptions(),
+    registry: RegistryOptions = RegistryOptions(),
     progress: Progress = silent,
 ) -> Proof:
-    """Check fixes, package database, packages' files and, against an old image, every change."""
-    progress(Event("verify", "start", f"verify {image.name or image.manifest.digest[:19]}"))
-    problems = _missing_fixes(content, expectation.fixes)
-    problems += _database(content, expectation.old)
-    wrong, checked, notes = _files(store, content, expectation.old)
-    problems += wrong
-    changed, explained = 0, {}
-    if expectation.old is not None:
-        unexplained, changed, explained = _paths(content, expectation)
-        problems += unexplained
-    progress(Event("verify", "done" if not problems else "failed"))
-    return Proof(
-        image=image.name,
-        digest=image.manifest.digest,
-        passed=not problems,
-        problems=tuple(problems[:_MOST_PROBLEMS]),
-        packages_checked=sum(p.installed for p in content.packages),
-        files_checked=checked,
-        paths_changed=changed,
-        explained=explained,
-        notes=tuple(notes),
-    )
+    """Check an image's fixes, package database and files; against an old one, every change.
+
+    With `pending`, a fix that was to be applied and is not in is a problem: one of those that a
+    rebuild recorded for the image, or, with a `selection` or without a record, any that the
+    image's repositories offer now.
+    """
+    images = Images(store, registry, progress)
+    shelves = Shelves(store, repositories, progress)
+    try:
+        image, content = _read(images, shelves, name, platform or host_platform())
+        old = _read(images, shelves, against, image.config.platform)[1] if against else None
+        wanted = _wanted(store, shelves, image, content, selection) if pending else ()
+    finally:
+        shelves.close()
+    proof = prove(store, image, content, Expectation(wanted, old), progress)
+    if not has_dpkg(content.files):
+        note = "the image has no dpkg database: packages and their files were not checked"
+        proof = msgspec.structs.replace(proof, notes=(*proof.notes, note))
+    if command is not None:
+        proof = run_in_image(store, image.layers, image.config, command, proof, progress)
+    return proof
 
 
-def _missing_fixes(content: Content, fixes: Sequence[Fix]) -> list[Problem]:
-    installed = {p.key: p for p in content.packages if p.installed}
-    problems = []
-    for fix in fixes:
-        package = installed.get((fix.package, fix.architecture))
-        if package is None:
-            same = [p for p in installed.values() if p.name == fix.package]
-            if not same:
-                continue
-            package = same[0]
-        if compare_versions(package.version, fix.fixed) < 0:
-            detail = f"is {package.version}, {fix.fixed} was to be installed"
-            problems.append(Problem("fix", fix.package, detail))
-    return problems
+def _read(
+    images: Images, shelves: Shelves, name: str, platform: Platform
+) -> tuple[Image, Content]:
+    image = images.find(name, platform)
+    images.fetch(image.layers)
+    return image, shelves.content(image.layers, image.config.platform)
 
 
-def _database(content: Content, old: Content | None) -> list[Problem]:
-    before = set(audit(old.files, old.packages)) if old else set()
-    return [
-        Problem("database", line.partition(":")[0], line)
-        for line in audit(content.files, content.packages)
-        if line not in before
-    ]
-
-
-# dpkg --verify: the files that packages ship are what they ship.
-
-
-def _files(
-    store: Store, content: Content, old: Content | None
-) -> tuple[list[Problem], int, list[str]]:
-    wanted: dict[bytes, tuple[Package, str, str]] = {}
-    diverted = diversions(content.files)
-    missing: list[str] = []
-    by_layer: dict[int, set[bytes]] = {}
-    places: dict[bytes, tuple[int, bytes]] = {}
-    tree = content.files.tree
-    for package in content.packages:
-        sums = info_file(content.files, package, "md5sums") if package.installed else None
-        conffiles = {path for path, _ in package.conffiles}
-        for path, digest in parse_md5sums(sums) if sums else ():
-            if path in conffiles:
-                continue
-            where = os.fsencode(diverted.get(path, path))
-            node = tree.file(where)
-            if node is None:
-                missing.append(f"{package.name}: {path}")
-                continue
-            wanted[where] = (package, path, digest)
-            by_layer.setdefault(node.layer, set()).add(node.entry.path)
-            places[where] = (node.layer, node.entry.path)
-    found = {
-        number: _md5_of_layer(store, content.layers[number], paths)
-        for number, paths in by_layer.items()
-    }
-    problems = []
-    for where, (package, path, digest) in wanted.items():
-        layer, entry_path = places[where]
-        actual = found[layer].get(entry_path)
-        if actual != digest and not _was_so(old, where, content, places[where]):
-            problems.append(
-                Problem("files", f"/{path}", f"is not what {package.name} {package.version} ships")
-            )
-    notes = []
-    if missing:
-        notes.append(
-            f"{len(missing)} files that packages ship are not there "
-            f"(as in images without documentation), such as {missing[0]}"
-        )
-    return problems, len(wanted), notes
-
-
-def _was_so(old: Content | None, where: bytes, content: Content, place: tuple[int, bytes]) -> bool:
-    """Whether the old image had the same content there: then it is not this change's doing."""
-    if old is None:
-        return False
-    before = old.files.tree.file(where)
-    now = content.files.tree.file(where)
-    return before is not None and now is not None and before.entry.digest == now.entry.digest
-
-
-def _md5_of_layer(store: Store, layer: Layer, paths: set[bytes]) -> dict[bytes, str]:
-    """md5 of the files of a layer, computed once and kept."""
-    raw = store.records.get("md5", layer.diff_id)
-    known: dict[bytes, str] = msgspec.msgpack.decode(raw, type=dict[bytes, str]) if raw else {}
-    if paths <= known.keys():
-        return known
-    found: dict[bytes, str] = {}
-    with store.blobs.open(layer.descriptor.digest) as file:
-        for header, content in read_tar(TarStream(decompressed(file), max_layer_bytes())):
-            if header.kind is Kind.FILE and (header.path in paths or header.path in known):
-                hasher = hashlib.md5(usedforsecurity=False)
-                for piece in content:
-                    hasher.update(piece)
-                found[header.path] = hasher.hexdigest()
-    store.records.put("md5", layer.diff_id, msgspec.msgpack.encode(found))
-    return found
-
-
-# Every path that changed is explained.
-
-
-def _paths(content: Content, expectation: Expectation) -> tuple[list[Problem], int, dict[str, int]]:
-    old = expectation.old
-    assert old is not None
-    owned = _owned_by_changed(old, content)
-    old_layers = {layer.diff_id for layer in old.layers}
-    rerun = expectation.rerun
-    new_layers = [
-        layer.diff_id in rerun if rerun is not None else layer.diff_id not in old_layers
-        for layer in content.layers
-    ]
-    problems: list[Problem] = []
-    explained = {"package": 0, "step": 0, "derived": 0}
-    total = 0
-    for change in diff_trees(old.files.tree, content.files.tree):
-        total += 1
-        reason = _explain(change, content, owned, new_layers)
-        if reason is None:
-            problems.append(
-                Problem(
-                    "paths",
-                    f"/{os.fsdecode(change.path)}",
-                    f"{change.how} and neither a package nor a step explains it",
-                )
-            )
-        else:
-            explained[reason] += 1
-    return problems, total, explained
-
-
-def _explain(
-    change: PathChange, content: Content, owned: set[bytes], new_layers: Sequence[bool]
-) -> str | None:
-    if change.path in owned:
-        return "package"
-    if derived_reason(change.path) is not None:
-        return "derived"
-    if change.how is Difference.REMOVED:
-        return "step" if any(new_layers) else None
-    assert change.new is not None
-    layer = change.new.layer
-    return "step" if 0 <= layer < len(new_layers) and new_layers[layer] else None
-
-
-def _owned_by_changed(old: Content, new: Content) -> set[bytes]:
-    """Paths of every package that was added, removed or changed, as the tree has them."""
-    before: Mapping[tuple[str, str], Package] = {p.key: p for p in old.packages}
-    after = {p.key: p for p in new.packages}
-    owned: set[bytes] = set()
-    for key in before.keys() | after.keys():
-        was, is_now = before.get(key), after.get(key)
-        if was and is_now and was.version == is_now.version:
-            continue
-        for content, package in ((old, was), (new, is_now)):
-            if package is not None:
-                owned |= _resolved(content, owned_paths(content.files, package))
-    return owned
-
-
-def _resolved(content: Content, paths: Sequence[str]) -> set[bytes]:
-    """Paths as shipped and as they are on a system whose ``/lib`` is a link to ``/usr/lib``."""
-    resolve: Callable[[bytes], bytes | None] = content.files.tree.resolve
-    found = set()
-    parents: dict[bytes, bytes | None] = {}
-    for path in paths:
-        raw = os.fsencode(path)
-        found.add(raw)
-        parent, _, name = raw.rpartition(b"/")
-        if parent not in parents:
-            parents[parent] = resolve(parent)
-        real = parents[parent]
-        if real is not None:
-            found.add(real + b"/" + name if real else name)
-    return found
+def _wanted(
+    store: Store, shelves: Shelves, image: Image, content: Content, selection: Selection | None
+) -> tuple[Fix, ...]:
+    recorded = expected_fixes(store, image.manifest.digest)
+    if recorded is not None and selection is None:
+        return recorded
+    if not has_dpkg(content.files):
+        return ()
+    origins = Origins(image.config.created_by(), ())
+    repository = shelves.repository(content)
+    return find_fixes(repository, content, origins, selection or Selection())[0]

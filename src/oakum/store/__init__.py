@@ -1,6 +1,7 @@
 """The local content store: blobs by digest, names, records; shared by processes, kill-safe."""
 
 from oakum.store.blobs import Blobs, BlobWriter
+from oakum.store.check import Checked, Damage, Usage, check_store, usage
 from oakum.store.names import Named, Names
 from oakum.store.place import default_root, guarded, write_atomically
 from oakum.store.records import Records
@@ -9,11 +10,16 @@ from oakum.store.store import Store
 __all__ = [
     "BlobWriter",
     "Blobs",
+    "Checked",
+    "Damage",
     "Named",
     "Names",
     "Records",
     "Store",
+    "Usage",
+    "check_store",
     "default_root",
     "guarded",
+    "usage",
     "write_atomically",
 ]

@@ -37,8 +37,8 @@ class BlobWriter:
         self._hasher.update(data)
         self.size += len(data)
 
-    def commit(self, size: int | None = None) -> Digest:
-        """Check digest and size, make the blob durable and visible, and return its digest."""
+    def check(self, size: int | None = None) -> Digest:
+        """The digest of what was written; `DigestMismatch` unless it and the size are right."""
         algorithm = self._expected.split(":", 1)[0] if self._expected else "sha256"
         actual = Digest(f"{algorithm}:{self._hasher.hexdigest()}")
         if size is not None and size != self.size:
@@ -51,6 +51,11 @@ class BlobWriter:
                 f"got bytes with digest {actual} instead of {self._expected}",
                 "the source is damaged or was tampered with; fetch it from a source you trust",
             )
+        return actual
+
+    def commit(self, size: int | None = None) -> Digest:
+        """Check digest and size, make the blob durable and visible, and return its digest."""
+        actual = self.check(size)
         with guarded("write a blob"):
             os.fdatasync(self._file.fileno())
             self._file.close()

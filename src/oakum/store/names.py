@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -68,6 +69,18 @@ class Names:
             except FileNotFoundError:
                 return False
         return True
+
+    def readable(self) -> Iterator[tuple[Path, Named | None]]:
+        """Every entry, with None for one that is damaged."""
+        with guarded("list the store's names"):
+            paths = sorted(self._directory.iterdir())
+        for path in paths:
+            try:
+                yield path, msgspec.json.decode(path.read_bytes(), type=Named)
+            except FileNotFoundError:
+                continue
+            except msgspec.DecodeError:
+                yield path, None
 
     def all(self) -> Iterator[Named]:
         """Every name, sorted."""

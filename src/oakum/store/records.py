@@ -35,10 +35,7 @@ class Records:
             raw = self.path(kind, key).read_bytes()
         except OSError:
             return None
-        body = raw[_CHECK:]
-        if hashlib.blake2b(body, digest_size=_CHECK).digest() != raw[:_CHECK]:
-            return None
-        return body
+        return _body(raw)
 
     def put(self, kind: str, key: str, body: bytes) -> None:
         """Keep the record, replacing an older one, atomically.
@@ -72,3 +69,18 @@ class Records:
         for shelf in sorted(directory.iterdir()):
             for path in sorted(shelf.iterdir()):
                 yield path.name, path
+
+    def damaged(self) -> Iterator[Path]:
+        """Where records with a wrong checksum are."""
+        for path in self._directory.glob("*/*/*"):
+            try:
+                raw = path.read_bytes()
+            except OSError:
+                continue
+            if _body(raw) is None:
+                yield path
+
+
+def _body(raw: bytes) -> bytes | None:
+    body = raw[_CHECK:]
+    return body if hashlib.blake2b(body, digest_size=_CHECK).digest() == raw[:_CHECK] else None

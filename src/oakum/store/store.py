@@ -44,6 +44,10 @@ class Store:
             return Index.parse(raw, descriptor.media_type)
         return Manifest.parse(raw, descriptor.media_type)
 
+    def manifest_bytes(self, descriptor: Descriptor) -> bytes:
+        """The raw bytes of a manifest, index or config, checked."""
+        return self.blobs.read(descriptor.digest, MAX_DOCUMENT)
+
     def config(self, manifest: Manifest) -> Config:
         """The config of a manifest."""
         return Config.parse(self.blobs.read(manifest.config.digest, MAX_DOCUMENT))

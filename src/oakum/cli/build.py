@@ -1,0 +1,170 @@
+"""``oakum build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oakum.cli import options as o
+
+if TYPE_CHECKING:
+    from oakum.build import Built
+    from oakum.patch import Published
+
+EXAMPLES = """
+Examples:
+
+    oakum build . -t registry.example/app:1.0 --push
+
+    oakum build . --output type=oci,dest=app.tar
+
+    oakum build . -f Dockerfile.prod --build-arg VERSION=2 --target final --load -t app:dev
+"""
+
+
+def build(
+    context: Annotated[Path, typer.Argument(help="Directory of the build context.")],
+    tag: o.Tags = [],
+    file: o.Dockerfile = None,
+    build_arg: o.BuildArgs = [],
+    target: o.Target = None,
+    platform: o.PlatformName = None,
+    secret: o.Secrets = [],
+    network: o.NetworkMode = "default",
+    add_host: o.AddHosts = [],
+    label: o.Labels = [],
+    no_cache: o.NoCache = False,
+    no_cache_filter: o.NoCacheFilter = [],
+    pull: Annotated[bool, typer.Option("--pull", help="Ask for the bases' newest digests.")] = False,
+    push: Annotated[bool, typer.Option("--push", help="Push the image under its names.")] = False,
+    load: Annotated[bool, typer.Option("--load", help="Load it into the docker daemon.")] = False,
+    output: Annotated[
+        list[str],
+        typer.Option(
+            "-o", "--output", metavar="type=oci|docker|local|tar,dest=…", help="Write it elsewhere."
+        ),
+    ] = [],
+    iidfile: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the image's ID here.")
+    ] = None,
+    metadata_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the result's metadata here.")
+    ] = None,
+    build_context: o.Contexts = [],
+    locked: Annotated[
+        bool, typer.Option("--locked", help="Fail when oakum.lock is out of date.")
+    ] = False,
+    no_lock: o.NoLock = False,
+    compression: Annotated[
+        str, typer.Option(metavar="gzip|zstd", help="How new layers are compressed.")
+    ] = "gzip",
+    sandbox: o.Sandbox = None,
+    insecure: o.Insecure = [],
+    mirror: o.Mirrors = [],
+    ca_certificates: o.Certificates = None,
+    jobs: o.Jobs = 4,
+    progress: o.ProgressMode = "auto",
+    quiet: o.Quiet = False,
+    format_: o.Format = "table",
+    result_file: o.ResultFile = None,
+) -> int:
+    """Build a Dockerfile, running only the steps whose inputs changed."""
+    from oakum.build import build as build_image
+    from oakum.cli.build_outputs import parse_outputs, write_outputs
+    from oakum.cli.output import check_format, say, show_json, write_result
+    from oakum.cli.session import opened_store, watching
+    from oakum.errors import UsageError
+
+    check_format(format_)
+    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
+    request = o.build_request(
+        context,
+        dockerfile=file,
+        arguments=build_arg,
+        target=target,
+        platform=platform,
+        secrets=secret,
+        network=network,
+        add_hosts=add_host,
+        labels=label,
+        contexts=build_context,
+        certificates=ca_certificates,
+        sandbox=sandbox,
+        no_cache=no_cache,
+        no_cache_filter=no_cache_filter,
+        pull=pull,
+    )
+    request = o.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
+    names = o.references(tag)
+    outputs = parse_outputs(output, load=load)
+    if (push or load) and not names:
+        raise UsageError("there is no name to push or load", "give one with -t")
+    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+        from oakum.patch import publish, remember_lines
+
+        built = build_image(store, request, tags=names, options=registry, progress=watch)
+        remember_lines(store, built.image.manifest.digest, built.state.lines)
+        write_outputs(store, built, outputs, names, watch)
+        published = [publish(store, built.image, n, registry, watch) for n in names if push]
+    document = describe(built, tuple(str(name) for name in names), published)
+    write_result(result_file, document)
+    if iidfile:
+        o.write_text(iidfile, built.image.config.digest)
+    if metadata_file:
+        write_result(metadata_file, _metadata(built, tag))
+    if format_ == "json":
+        show_json(document)
+    elif quiet or progress == "quiet":
+        say(built.image.config.digest)
+    else:
+        say(_summary(built, tag, published))
+    return 0
+
+
+def describe(
+    built: Built, tags: tuple[str, ...], published: list[Published]
+) -> dict[str, object]:
+    """The JSON document of a build."""
+    return {
+        "schema": 1,
+        "outcome": "done",
+        "digest": built.image.manifest.digest,
+        "image_id": built.image.config.digest,
+        "platform": str(built.image.config.platform),
+        "tags": tags,
+        "size": sum(layer.size for layer in built.image.manifest.layers),
+        "ran": built.ran,
+        "cached": built.cached,
+        "steps": built.steps,
+        "published": published,
+        "seconds": round(built.seconds, 3),
+    }
+
+
+def _metadata(built: Built, tags: list[str]) -> dict[str, object]:
+    """What buildx writes with ``--metadata-file``."""
+    descriptor = built.image.root.to_document()
+    return {
+        "containerimage.config.digest": built.image.config.digest,
+        "containerimage.descriptor": descriptor,
+        "containerimage.digest": built.image.manifest.digest,
+        "image.name": ",".join(tags),
+    }
+
+
+def _summary(built: Built, tags: list[str], published: list[Published]) -> str:
+    from oakum.cli.progress import human
+
+    lines = [
+        f"built {built.image.manifest.digest} in {built.seconds:.2f} s: "
+        f"{built.ran} steps run, {built.cached} cached"
+    ]
+    lines += [f"tagged {tag}" for tag in tags]
+    lines += [
+        f"pushed {one.name}: {human(one.bytes_sent)} sent, {human(one.bytes_kept)} there already, "
+        f"{human(one.bytes_mounted)} mounted"
+        for one in published
+    ]
+    return "\n".join(lines)

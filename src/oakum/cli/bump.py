@@ -1,0 +1,107 @@
+"""``oakum bump``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oakum.cli import options as o
+
+EXAMPLES = """
+Examples:
+
+    oakum bump .
+
+    oakum bump . --write --bump-tags patch
+
+    oakum bump . --check --report trivy.json
+"""
+
+
+def bump(
+    context: Annotated[Path, typer.Argument(help="Directory of the build context.")],
+    file: o.Dockerfile = None,
+    build_arg: o.BuildArgs = [],
+    target: o.Target = None,
+    platform: o.PlatformNames = [],
+    write: Annotated[bool, typer.Option("--write", help="Change the files.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 3 if there would be edits.")
+    ] = False,
+    bump_tags: o.BumpTags = "none",
+    upgrade_at: o.UpgradeAt = "base",
+    no_lock: o.NoLock = False,
+    report: o.Reports = [],
+    only: o.Only = [],
+    ignore: o.Ignores = [],
+    ignore_file: o.IgnoreFiles = [],
+    max_version: o.Ceilings = [],
+    max_age: o.MaxAge = 300.0,
+    with_security: o.WithSecurity = False,
+    keyring: o.Keyrings = [],
+    offline: o.Offline = False,
+    insecure: o.Insecure = [],
+    mirror: o.Mirrors = [],
+    ca_certificates: o.Certificates = None,
+    jobs: o.Jobs = 4,
+    progress: o.ProgressMode = "auto",
+    quiet: o.Quiet = False,
+    format_: o.Format = "table",
+    result_file: o.ResultFile = None,
+    detailed_exit_code: o.Detailed = False,
+) -> int:
+    """Change the versions in a Dockerfile that have a fix, and nothing else in it.
+
+    Prints a unified diff; --write applies it.
+    """
+    from oakum.cli.output import check_format, say, show_json, write_result
+    from oakum.cli.outcome import exit_code
+    from oakum.cli.session import opened_store, watching
+    from oakum.errors import EXIT_FINDINGS
+
+    check_format(format_)
+    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
+    repositories = o.repository_options(max_age, with_security, keyring, ca_certificates, offline)
+    selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, context)
+    request = o.build_request(
+        context,
+        dockerfile=file,
+        arguments=build_arg,
+        target=target,
+        platform=o.first_platform(platform),
+    )
+    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+        from oakum.patch import bump as plan_bump
+        from oakum.patch import outcome_of, write_bump
+
+        bumped = plan_bump(
+            store,
+            request,
+            use_lock=not no_lock,
+            selection=selection,
+            options=o.bump_options(bump_tags, upgrade_at, platform),
+            repositories=repositories,
+            registry=registry,
+            progress=watch,
+        )
+        if write:
+            write_bump(request, bumped)
+    plan = o.with_notes(bumped.plan, notes)
+    outcome = outcome_of(plan)
+    document = {"schema": plan.schema, "outcome": outcome, "applied": write, "plan": plan}
+    write_result(result_file, document)
+    if format_ == "json":
+        show_json(document)
+    else:
+        o.write_raw(plan.diff)
+        for left in plan.unfixed:
+            o.warn(f"not fixed: {left.package} {left.installed}: {left.detail} [{left.reason}]")
+        for note in plan.notes:
+            o.warn(f"note: {note}")
+        if not plan.diff and not quiet:
+            say("nothing to change")
+    if check and plan.diff:
+        return EXIT_FINDINGS
+    return exit_code(outcome, detailed_exit_code)

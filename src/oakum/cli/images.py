@@ -1,0 +1,93 @@
+"""``oakum images``, ``tag`` and ``rmi``: the names in the store."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from oakum.cli import options as o
+
+IMAGES_EXAMPLES = """
+Examples:
+
+    oakum images
+
+    oakum images --format json
+"""
+TAG_EXAMPLES = """
+Example:
+
+    oakum tag app:1.0 registry.example/app:1.0
+"""
+RMI_EXAMPLES = """
+Example:
+
+    oakum rmi app:1.0
+"""
+
+
+def images(format_: o.Format = "table") -> int:
+    """List the images in the store."""
+    from oakum.cli.output import check_format, say, show_json, table
+    from oakum.cli.progress import human
+    from oakum.cli.session import opened_store
+    from oakum.oci import short
+
+    check_format(format_)
+    with opened_store() as store:
+        from oakum.patch import list_images
+
+        listed = list_images(store)
+    if format_ == "json":
+        show_json({"schema": 1, "images": listed})
+        return 0
+    rows = [
+        (one.name, short(one.digest), one.platform, human(one.size), one.created or "")
+        for one in listed
+    ]
+    say(table(("NAME", "DIGEST", "PLATFORM", "SIZE", "CREATED"), rows))
+    return 0
+
+
+def tag(
+    image: Annotated[str, typer.Argument(help="An image of the store.")],
+    name: Annotated[str, typer.Argument(help="Its further name.")],
+    format_: o.Format = "table",
+) -> int:
+    """Give an image of the store another name."""
+    from oakum.cli.output import check_format, say, show_json
+    from oakum.cli.session import opened_store
+
+    check_format(format_)
+    with opened_store() as store:
+        from oakum.patch import tag_image
+
+        descriptor, changed = tag_image(store, image, name)
+    outcome = "done" if changed else "nothing-to-do"
+    if format_ == "json":
+        show_json({"schema": 1, "outcome": outcome, "name": name, "digest": descriptor.digest})
+    else:
+        say(f"{name} is {descriptor.digest}")
+    return 0
+
+
+def rmi(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names to forget.")],
+    format_: o.Format = "table",
+) -> int:
+    """Forget names of images; 'oakum store prune' frees what no name needs."""
+    from oakum.cli.output import check_format, say, show_json
+    from oakum.cli.session import opened_store
+
+    check_format(format_)
+    with opened_store() as store:
+        from oakum.patch import untag_images
+
+        removed = untag_images(store, names)
+    if format_ == "json":
+        show_json({"schema": 1, "outcome": "done", "removed": removed})
+    else:
+        for name in removed:
+            say(f"forgot {name}")
+    return 0

@@ -1,0 +1,82 @@
+"""``oakum lock``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oakum.cli import options as o
+
+EXAMPLES = """
+Examples:
+
+    oakum lock .
+
+    oakum lock . --check
+"""
+
+
+def lock(
+    context: Annotated[Path, typer.Argument(help="Directory of the build context.")],
+    file: o.Dockerfile = None,
+    build_arg: o.BuildArgs = [],
+    target: o.Target = None,
+    platform: o.PlatformName = None,
+    secret: o.Secrets = [],
+    network: o.NetworkMode = "default",
+    add_host: o.AddHosts = [],
+    build_context: o.Contexts = [],
+    no_cache: o.NoCache = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit 3 if the lock is out of date.")
+    ] = False,
+    sandbox: o.Sandbox = None,
+    insecure: o.Insecure = [],
+    mirror: o.Mirrors = [],
+    ca_certificates: o.Certificates = None,
+    jobs: o.Jobs = 4,
+    progress: o.ProgressMode = "auto",
+    quiet: o.Quiet = False,
+    format_: o.Format = "table",
+    result_file: o.ResultFile = None,
+    detailed_exit_code: o.Detailed = False,
+) -> int:
+    """Write oakum.lock: the digests and package versions that the Dockerfile resolves to."""
+    from oakum.cli.outcome import exit_code
+    from oakum.cli.output import check_format, say, show_json, write_result
+    from oakum.cli.session import opened_store, watching
+    from oakum.errors import EXIT_FINDINGS
+
+    check_format(format_)
+    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
+    request = o.build_request(
+        context,
+        dockerfile=file,
+        arguments=build_arg,
+        target=target,
+        platform=platform,
+        secrets=secret,
+        network=network,
+        add_hosts=add_host,
+        contexts=build_context,
+        certificates=ca_certificates,
+        sandbox=sandbox,
+        no_cache=no_cache,
+    )
+    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+        from oakum.patch import lock as make_lock
+
+        locked = make_lock(store, request, write=not check, registry=registry, progress=watch)
+    write_result(result_file, locked)
+    if format_ == "json":
+        show_json(locked)
+    else:
+        o.write_raw(locked.diff)
+        if not quiet:
+            moved = "is out of date" if check else "written"
+            say(f"{locked.path}: {'up to date' if not locked.diff else moved}")
+    if check and locked.diff:
+        return EXIT_FINDINGS
+    return exit_code(locked.outcome, detailed_exit_code)

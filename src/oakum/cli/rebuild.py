@@ -1,0 +1,140 @@
+"""``oakum rebuild``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from oakum.cli import options as o
+
+EXAMPLES = """
+Examples:
+
+    oakum rebuild .
+
+    oakum rebuild . -t registry.example/app:1.0.1 --write --push
+
+    oakum rebuild . --plan-out plan.json; oakum rebuild . --plan plan.json -t app:2 --write
+"""
+
+
+def rebuild(
+    context: Annotated[Path, typer.Argument(help="Directory of the build context.")],
+    tag: o.Tags = [],
+    file: o.Dockerfile = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Carry it out; otherwise only show it.")
+    ] = False,
+    push: Annotated[bool, typer.Option("--push", help="Push the image under its names.")] = False,
+    plan_out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the plan here.")
+    ] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Carry out exactly this plan, or stop."),
+    ] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="CMD", help="Command that must succeed in the image.")
+    ] = None,
+    build_arg: o.BuildArgs = [],
+    target: o.Target = None,
+    platform: o.PlatformNames = [],
+    secret: o.Secrets = [],
+    network: o.NetworkMode = "default",
+    add_host: o.AddHosts = [],
+    label: o.Labels = [],
+    no_cache: o.NoCache = False,
+    no_cache_filter: o.NoCacheFilter = [],
+    build_context: o.Contexts = [],
+    no_lock: o.NoLock = False,
+    sandbox: o.Sandbox = None,
+    bump_tags: o.BumpTags = "none",
+    upgrade_at: o.UpgradeAt = "base",
+    report: o.Reports = [],
+    only: o.Only = [],
+    ignore: o.Ignores = [],
+    ignore_file: o.IgnoreFiles = [],
+    max_version: o.Ceilings = [],
+    max_age: o.MaxAge = 300.0,
+    with_security: o.WithSecurity = False,
+    keyring: o.Keyrings = [],
+    offline: o.Offline = False,
+    insecure: o.Insecure = [],
+    mirror: o.Mirrors = [],
+    ca_certificates: o.Certificates = None,
+    jobs: o.Jobs = 4,
+    progress: o.ProgressMode = "auto",
+    quiet: o.Quiet = False,
+    format_: Annotated[
+        str, typer.Option("--format", metavar="table|json|markdown", help="How it is reported.")
+    ] = "table",
+    result_file: o.ResultFile = None,
+    detailed_exit_code: o.Detailed = False,
+) -> int:
+    """Find the fixes, change the Dockerfile, rebuild what that reaches, prove it, push it."""
+    from oakum.cli.outcome import exit_code
+    from oakum.cli.output import check_format, say, show_json, write_result
+    from oakum.cli.rebuild_report import as_markdown, as_text, read_plan
+    from oakum.cli.session import opened_store, watching
+    from oakum.errors import UsageError
+
+    check_format(format_, "markdown")
+    names = o.references(tag)
+    if push and not names:
+        raise UsageError("there is no name to push", "give one with -t")
+    if push and not write:
+        raise UsageError("--push needs --write", "without --write nothing is built or changed")
+    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
+    repositories = o.repository_options(max_age, with_security, keyring, ca_certificates, offline)
+    selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, context)
+    request = o.build_request(
+        context,
+        dockerfile=file,
+        arguments=build_arg,
+        target=target,
+        platform=o.first_platform(platform),
+        secrets=secret,
+        network=network,
+        add_hosts=add_host,
+        labels=label,
+        contexts=build_context,
+        certificates=ca_certificates,
+        sandbox=sandbox,
+        no_cache=no_cache,
+        no_cache_filter=no_cache_filter,
+    )
+    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+        from oakum.patch import RebuildRequest
+        from oakum.patch import rebuild as rebuild_image
+
+        rebuilt = rebuild_image(
+            store,
+            RebuildRequest(
+                request,
+                selection,
+                o.bump_options(bump_tags, upgrade_at, platform),
+                repositories,
+                registry,
+                names,
+                write,
+                push,
+                not no_lock,
+                read_plan(plan) if plan else None,
+                run,
+            ),
+            watch,
+        )
+    if plan_out:
+        write_result(plan_out, rebuilt.plan)
+    write_result(result_file, rebuilt)
+    if format_ == "json":
+        show_json(rebuilt)
+    elif format_ == "markdown":
+        say(as_markdown(rebuilt))
+    else:
+        say(as_text(rebuilt))
+        for note in notes:
+            o.warn(f"note: {note}")
+    return exit_code(rebuilt.outcome, detailed_exit_code)

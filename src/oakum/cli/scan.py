@@ -1,0 +1,147 @@
+"""``oakum scan``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from oakum.cli import options as o
+
+if TYPE_CHECKING:
+    from oakum.patch import Scan
+
+EXAMPLES = """
+Examples:
+
+    oakum scan debian:12
+
+    oakum scan . --only nginx --format json
+
+    oakum scan registry.example/app:1.0 --report trivy.json --fail-on high
+"""
+LEVELS = ("any", "negligible", "low", "medium", "high", "critical")
+
+
+def scan(
+    image: Annotated[str, typer.Argument(metavar="IMAGE|DIR", help="Image, or build context.")],
+    file: o.Dockerfile = None,
+    build_arg: o.BuildArgs = [],
+    target: o.Target = None,
+    platform: o.PlatformName = None,
+    report: o.Reports = [],
+    only: o.Only = [],
+    ignore: o.Ignores = [],
+    ignore_file: o.IgnoreFiles = [],
+    max_version: o.Ceilings = [],
+    fail_on: Annotated[
+        str | None,
+        typer.Option(metavar="any|low|medium|high|critical", help="Exit 3 if a fix is this grave."),
+    ] = None,
+    pull: Annotated[bool, typer.Option("--pull", help="Ask the registry what a tag is now.")] = False,
+    packages: Annotated[
+        bool, typer.Option("--packages", help="List every installed package, not the fixes only.")
+    ] = False,
+    no_lock: o.NoLock = False,
+    max_age: o.MaxAge = 300.0,
+    with_security: o.WithSecurity = False,
+    keyring: o.Keyrings = [],
+    offline: o.Offline = False,
+    insecure: o.Insecure = [],
+    mirror: o.Mirrors = [],
+    ca_certificates: o.Certificates = None,
+    jobs: o.Jobs = 4,
+    progress: o.ProgressMode = "auto",
+    quiet: o.Quiet = False,
+    format_: o.Format = "table",
+    result_file: o.ResultFile = None,
+) -> int:
+    """List installed packages that have a fix, with the layer and line that brought them in."""
+    from oakum.cli.output import check_format, show_json, write_result
+    from oakum.cli.session import opened_store, watching
+    from oakum.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
+    from oakum.patch.selection import severity_at_least
+
+    check_format(format_)
+    if fail_on is not None and fail_on not in LEVELS:
+        raise UsageError(f"unknown severity {fail_on!r}", f"one of {', '.join(LEVELS)}")
+    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
+    repositories = o.repository_options(max_age, with_security, keyring, ca_certificates, offline)
+    directory = Path(image) if Path(image).is_dir() and "://" not in image else None
+    selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, directory)
+    with opened_store(runs_steps=directory is not None) as store, watching(progress, quiet) as watch:
+        from oakum.patch import scan as scan_image
+        from oakum.patch import scan_sources
+
+        if directory is not None:
+            request = o.build_request(
+                directory, dockerfile=file, arguments=build_arg, target=target, platform=platform
+            )
+            found = scan_sources(
+                store,
+                request,
+                use_lock=not no_lock,
+                selection=selection,
+                repositories=repositories,
+                registry=registry,
+                progress=watch,
+            )
+        else:
+            found = scan_image(
+                store,
+                image,
+                platform=o.platform_of(platform),
+                selection=selection,
+                repositories=repositories,
+                registry=registry,
+                refresh=pull,
+                progress=watch,
+            )
+    found = o.with_notes(found, notes)
+    write_result(result_file, found)
+    if format_ == "json":
+        show_json(found)
+    else:
+        _show(found, packages)
+    if fail_on and any(severity_at_least(fix.severity, fail_on) for fix in found.fixes):
+        return EXIT_FINDINGS
+    return EXIT_DONE
+
+
+def _show(found: Scan, packages: bool) -> None:
+    from oakum.cli.output import listed, say, table
+    from oakum.oci import short
+
+    if packages:
+        rows = [
+            (p.package, p.version, p.architecture, short(p.layer or ""), p.line or "")
+            for p in found.packages
+        ]
+        say(table(("PACKAGE", "VERSION", "ARCH", "LAYER", "LINE"), rows))
+        say()
+    if found.fixes:
+        rows = [
+            (
+                fix.package,
+                fix.installed,
+                fix.fixed,
+                "security" if fix.security else "update",
+                fix.line or "",
+                short(fix.layer or ""),
+                listed(fix.advisories),
+            )
+            for fix in found.fixes
+        ]
+        header = ("PACKAGE", "INSTALLED", "FIXED", "FROM", "LINE", "LAYER", "CLOSES")
+        say(table(header, rows))
+        say()
+    for left in found.unfixed:
+        say(f"not fixed: {left.package} {left.installed}: {left.detail} [{left.reason}]")
+    for note in found.notes:
+        say(f"note: {note}")
+    closed = {advisory for fix in found.fixes for advisory in fix.advisories}
+    say(
+        f"{len(found.packages)} packages, {len(found.fixes)} with a fix, "
+        f"{len(closed)} advisories closed by them"
+    )

@@ -1,0 +1,174 @@
+"""Bringing blobs into the store: side by side, checked, and only those that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from oakum.errors import InvalidImage, NotFound, OakumError
+from oakum.oci import Descriptor, short
+from oakum.progress import Event, Progress, silent
+from oakum.store import Store
+from oakum.transport.interface import ImageSource
+from oakum.transport.options import RegistryOptions
+
+
+class Tee(Protocol):
+    """Sees a blob's bytes while they go into the store."""
+
+    def write(self, chunk: bytes) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+Consumer = Callable[[Descriptor], Tee]
+_STEP = 4 << 20
+
+
+def ensure_layers(
+    store: Store,
+    descriptors: Sequence[Descriptor],
+    source: ImageSource | None,
+    options: RegistryOptions = RegistryOptions(),
+    *,
+    progress: Progress = silent,
+    consumer: Consumer | None = None,
+) -> int:
+    """Bring the blobs that the store lacks; the bytes that were fetched.
+
+    Without a `source` each comes from a registry that is known to have it.  A blob is in the
+    store only when its digest was right and its consumer was content.
+    """
+    missing: dict[str, Descriptor] = {}
+    for descriptor in descriptors:
+        if store.blobs.has(descriptor.digest, descriptor.size):
+            task = f"pull {descriptor.digest}"
+            progress(Event(task, "start", f"layer {short(descriptor.digest)}"))
+            progress(Event(task, "cached"))
+        else:
+            missing[descriptor.digest] = descriptor
+    if not missing:
+        return 0
+    opened: dict[str, ImageSource] = {}
+    try:
+        jobs = [(d, source or _origin(store, d, options, progress, opened)) for d in missing.values()]
+        with ThreadPoolExecutor(max(1, options.jobs)) as pool:
+            futures = [
+                pool.submit(_bring, store, descriptor, place, progress, consumer)
+                for descriptor, place in jobs
+            ]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+    finally:
+        for place in opened.values():
+            place.close()
+    return sum(descriptor.size for descriptor in missing.values())
+
+
+def _origin(
+    store: Store,
+    descriptor: Descriptor,
+    options: RegistryOptions,
+    progress: Progress,
+    opened: dict[str, ImageSource],
+) -> ImageSource:
+    names = store.origins(descriptor.digest)
+    if not names:
+        raise NotFound(
+            f"layer {descriptor.digest} is not in the store, and no registry is known to have it",
+            "pull the image again",
+        )
+    return _Origins(names, options, progress, opened)
+
+
+class _Origins:
+    """Several registries that may have a blob."""
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        options: RegistryOptions,
+        progress: Progress,
+        opened: dict[str, ImageSource],
+    ) -> None:
+        from oakum.transport.registry import RegistrySource
+
+        for name in names:
+            if name not in opened:
+                opened[name] = RegistrySource.for_repository(name, options, progress)
+        self._sources = [opened[name] for name in names]
+
+    def blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        position = offset
+        for number, source in enumerate(self._sources):
+            try:
+                for chunk in source.blob(descriptor, position):
+                    position += len(chunk)
+                    yield chunk
+                return
+            except OakumError:
+                if number == len(self._sources) - 1:
+                    raise
+
+    def resolve(self) -> Descriptor:
+        return self._sources[0].resolve()
+
+    def document(self, descriptor: Descriptor) -> bytes:
+        return self._sources[0].document(descriptor)
+
+    def origin(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return
+
+
+def _bring(
+    store: Store,
+    descriptor: Descriptor,
+    source: ImageSource,
+    progress: Progress,
+    consumer: Consumer | None,
+) -> None:
+    task = f"pull {descriptor.digest}"
+    total = descriptor.size
+    progress(Event(task, "start", f"layer {short(descriptor.digest)}", total=total))
+    tee = consumer(descriptor) if consumer else None
+    try:
+        with store.blobs.writing(descriptor.digest) as writer:
+            told = 0
+            for chunk in source.blob(descriptor):
+                writer.write(chunk)
+                if writer.size > total:
+                    raise InvalidImage(
+                        f"layer {descriptor.digest} is larger than the {total} bytes promised",
+                        "the source is damaged or hostile; fetch it from elsewhere",
+                    )
+                if tee is not None:
+                    tee.write(chunk)
+                if writer.size - told >= _STEP:
+                    told = writer.size
+                    progress(Event(task, "advance", done=told, total=total))
+            writer.check(total)
+            if tee is not None:
+                done, tee = tee, None
+                done.finish()
+            writer.commit(total)
+    except BaseException:
+        if tee is not None:
+            tee.abort()
+        progress(Event(task, "failed"))
+        raise
+    origin = source.origin()
+    if origin is not None:
+        store.remember_origin(descriptor.digest, origin.name)
+    progress(Event(task, "advance", done=total, total=total))
+    progress(Event(task, "done"))
