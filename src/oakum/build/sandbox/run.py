@@ -17,9 +17,10 @@ import msgspec
 
 from oakum.build.sandbox import kernel, network_files
 from oakum.build.sandbox.cgroups import clean_cgroups, new_name
+from oakum.build.sandbox.namespace import maps_id
 from oakum.build.sandbox.runtime import Runtime
 from oakum.build.sandbox.spec import runtime_config
-from oakum.build.sandbox.step import Step
+from oakum.build.sandbox.step import Step, User
 from oakum.errors import BuildError, SandboxError
 
 RUNTIME_FAILED = b"runc run failed: "
@@ -47,6 +48,7 @@ def run_step(
     is cancelled ends with 137.  BuildError when the program cannot be started, SandboxError when
     the runtime fails otherwise.
     """
+    _check_user(step.user)
     name = new_name()
     _offer(step, state)
     command = _oci_command(runtime, step, state, name)
@@ -58,6 +60,15 @@ def run_step(
     if runtime_said := _runtime_error(state / "log"):
         raise _explain(runtime_said, step, runtime)
     return status
+
+
+def _check_user(user: User) -> None:
+    if not (maps_id(user.uid) and maps_id(user.gid, "gid")):
+        raise SandboxError(
+            f"user {user.uid}:{user.gid} of the step does not exist in this user namespace",
+            "give your user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids, "
+            "--add-subgids), or run as root",
+        )
 
 
 def _offer(step: Step, state: Path) -> None:
@@ -78,7 +89,9 @@ def _offer(step: Step, state: Path) -> None:
 
 def _oci_command(runtime: Runtime, step: Step, state: Path, name: str) -> list[str]:
     cgroup = f"{step.cgroup_parent.rstrip('/')}/{name}" if step.cgroup_parent else name
-    config = runtime_config(step, state, cgroup, devices=runtime.cgroups)
+    config = runtime_config(
+        step, state, cgroup if runtime.cgroups else None, devices=runtime.cgroups
+    )
     (state / "config.json").write_bytes(msgspec.json.encode(config))
     log = ["--log", str(state / "log"), "--log-format", "json"]
     options = ["--root", str(state / "runtime"), *log]

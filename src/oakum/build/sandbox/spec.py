@@ -7,7 +7,7 @@ from typing import Any
 
 from oakum.build.sandbox import capabilities
 from oakum.build.sandbox.mount_points import resolve_in_root
-from oakum.build.sandbox.namespace import in_user_namespace
+from oakum.build.sandbox.namespace import in_user_namespace, may_set_groups
 from oakum.build.sandbox.seccomp import oci_policy
 from oakum.build.sandbox.step import DEFAULT_SHM, OFFERED, Mount, Step, Ulimit
 
@@ -29,11 +29,13 @@ READONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trig
 NAMESPACES = ("pid", "ipc", "uts", "mount")
 
 
-def runtime_config(step: Step, offered: Path, cgroup: str, *, devices: bool) -> dict[str, Any]:
+def runtime_config(
+    step: Step, offered: Path, cgroup: str | None, *, devices: bool
+) -> dict[str, Any]:
     """The ``config.json`` of a step.
 
     `offered` is a directory with ``resolv.conf``, ``hosts`` and ``files/``; `cgroup` the path of
-    its control group; `devices` says whether a control group guards the use of devices.
+    its control group, if it has one; `devices` says whether a control group guards the use of devices.
     """
     insecure = step.security == "insecure"
     return {
@@ -56,7 +58,7 @@ def _process(step: Step, insecure: bool, devices: bool) -> dict[str, Any]:
         "user": {
             "uid": step.user.uid,
             "gid": step.user.gid,
-            "additionalGids": list(step.user.groups),
+            "additionalGids": list(step.user.groups) if may_set_groups() else [],
             "umask": 0o022,
         },
         "args": list(step.argv),
@@ -73,15 +75,16 @@ def _limit(limit: Ulimit) -> dict[str, Any]:
     return {"type": f"RLIMIT_{limit.name.upper()}", "soft": soft, "hard": hard}
 
 
-def _linux(step: Step, cgroup: str, insecure: bool) -> dict[str, Any]:
+def _linux(step: Step, cgroup: str | None, insecure: bool) -> dict[str, Any]:
     kinds = [*NAMESPACES, *(["network"] if step.network == "none" else [])]
     if Path("/proc/self/ns/cgroup").exists():
         kinds.append("cgroup")
     linux: dict[str, Any] = {
         "namespaces": [{"type": kind} for kind in kinds],
-        "cgroupsPath": cgroup,
         "resources": {"devices": _device_rules(insecure)},
     }
+    if cgroup:
+        linux["cgroupsPath"] = cgroup
     if not insecure:
         linux["seccomp"] = oci_policy()
         linux["maskedPaths"] = list(MASKED)
