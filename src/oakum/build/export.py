@@ -9,15 +9,15 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO
 
 from oakum.build.build import Built
 from oakum.build.sandbox import copy_root
 from oakum.build.snapshot import Snapshots
 from oakum.errors import UsageError
 from oakum.layer import Kind
-from oakum.layer.write import encode_header
 from oakum.layer.disk import file_content, read_directory
+from oakum.layer.write import encode_header
 from oakum.progress import Event, Progress, silent
 from oakum.store import Store, guarded
 
@@ -27,11 +27,11 @@ _BLOCK = 512
 def export(
     store: Store,
     built: Built,
-    kind: Literal["local", "tar"],
+    kind: str,
     dest: Path,
     progress: Progress = silent,
 ) -> None:
-    """Write the merged files of the image to the directory or tar file `dest` (``-``: stdout).
+    """Write the merged files to the directory (``local``) or tar file (``tar``) `dest` (``-``: stdout).
 
     A directory gets the files as they are, with owners where this process may set them; what is
     in it already stays unless the image has the same path, as docker does.

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from oakum.build import sandbox
 from oakum.build.cache import StepResult
 from oakum.build.lock_pins import apt_files, broken_promises
@@ -226,9 +228,33 @@ def _sandboxed(
             files=offered,
             network=run.network,  # type: ignore[arg-type]
             add_hosts=shop.request.add_hosts,
-            ca_certificates=shop.request.ca_certificates,
         )
-        return run_on_layers(shop.runtime(), step, lowers, upper, scratch, output, shop.cancelled)
+        certificates = _certificates(shop, lowers, scratch)
+        if certificates is not None:
+            step = msgspec.structs.replace(
+                step,
+                env=(*step.env, *certificates.env),
+                files={**step.files, **certificates.files},
+            )
+            lowers = [*lowers, scratch / "certificates"]
+        status = run_on_layers(shop.runtime(), step, lowers, upper, scratch, output, shop.cancelled)
+    if certificates is not None:
+        sandbox.withdraw_ca(certificates, upper)
+    return status
+
+
+def _certificates(
+    shop: Workshop, lowers: Sequence[Path], scratch: Path
+) -> sandbox.OfferedCertificates | None:
+    """Further certificate authorities for the step, as a layer that is no part of the image."""
+    bundle = shop.request.ca_certificates
+    if bundle is None:
+        return None
+    for name in ("certificates", "certificates-upper", "certificates-work", "certificates-root"):
+        (scratch / name).mkdir()
+    upper, work = scratch / "certificates-upper", scratch / "certificates-work"
+    with sandbox.mount_overlay(lowers, upper, work, scratch / "certificates-root") as root:
+        return sandbox.offer_ca(bundle, root, scratch / "certificates")
 
 
 def _offered(
@@ -241,9 +267,9 @@ def _environment(
     run: _Run, home: str, offered: Mapping[str, bytes], extra: MountedStep
 ) -> dict[str, str]:
     env = dict(run.env)
-    for name in PROXY_ARGS:
-        if name in os.environ:
-            env.setdefault(name, os.environ[name])
+    for pair in sandbox.proxy_environment(os.environ):
+        name, _, value = pair.partition("=")
+        env.setdefault(name, value)
     env.setdefault("HOME", home)
     env.update(extra.env)
     if offered:

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from oakum.build.sandbox import in_user_namespace
-
 from oakum.layer import Kind, Layer, LayerIndex, index_blob, known_index, read_layer
 from oakum.layer.disk import DirectoryUnpacker
 from oakum.layer.read import check_diff_id

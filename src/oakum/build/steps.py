@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
-from oakum.build.sandbox import Runtime, find_runtime
 
 from oakum.build.cache import BuildCache, StepResult
 from oakum.build.context import Directory
 from oakum.build.images import Images
 from oakum.build.layering import Layering
 from oakum.build.request import BuildRequest
+from oakum.build.sandbox import Runtime, find_runtime
 from oakum.build.snapshot import Snapshots
 from oakum.build.state import StageState
 from oakum.dockerfile import Dockerfile, Instruction, Mention, mentions

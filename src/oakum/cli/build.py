@@ -37,7 +37,9 @@ def build(
     label: o.Labels = [],
     no_cache: o.NoCache = False,
     no_cache_filter: o.NoCacheFilter = [],
-    pull: Annotated[bool, typer.Option("--pull", help="Ask for the bases' newest digests.")] = False,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Ask for the bases' newest digests.")
+    ] = False,
     push: Annotated[bool, typer.Option("--push", help="Push the image under its names.")] = False,
     load: Annotated[bool, typer.Option("--load", help="Load it into the docker daemon.")] = False,
     output: Annotated[
@@ -123,9 +125,7 @@ def build(
     return 0
 
 
-def describe(
-    built: Built, tags: tuple[str, ...], published: list[Published]
-) -> dict[str, object]:
+def describe(built: Built, tags: tuple[str, ...], published: list[Published]) -> dict[str, object]:
     """The JSON document of a build."""
     return {
         "schema": 1,

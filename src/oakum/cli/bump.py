@@ -27,9 +27,7 @@ def bump(
     target: o.Target = None,
     platform: o.PlatformNames = [],
     write: Annotated[bool, typer.Option("--write", help="Change the files.")] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Exit 3 if there would be edits.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 3 if there would be edits.")] = False,
     bump_tags: o.BumpTags = "none",
     upgrade_at: o.UpgradeAt = "base",
     no_lock: o.NoLock = False,
@@ -56,8 +54,8 @@ def bump(
 
     Prints a unified diff; --write applies it.
     """
-    from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.outcome import exit_code
+    from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store, watching
     from oakum.errors import EXIT_FINDINGS
 

@@ -81,7 +81,9 @@ MaxAge = Annotated[
 ]
 WithSecurity = Annotated[
     bool,
-    typer.Option("--with-security", help="Look into the security suite even if the image lacks it."),
+    typer.Option(
+        "--with-security", help="Look into the security suite even if the image lacks it."
+    ),
 ]
 Keyrings = Annotated[
     list[Path],

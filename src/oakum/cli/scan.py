@@ -39,7 +39,9 @@ def scan(
         str | None,
         typer.Option(metavar="any|low|medium|high|critical", help="Exit 3 if a fix is this grave."),
     ] = None,
-    pull: Annotated[bool, typer.Option("--pull", help="Ask the registry what a tag is now.")] = False,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Ask the registry what a tag is now.")
+    ] = False,
     packages: Annotated[
         bool, typer.Option("--packages", help="List every installed package, not the fixes only.")
     ] = False,
@@ -70,7 +72,10 @@ def scan(
     repositories = o.repository_options(max_age, with_security, keyring, ca_certificates, offline)
     directory = Path(image) if Path(image).is_dir() and "://" not in image else None
     selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, directory)
-    with opened_store(runs_steps=directory is not None) as store, watching(progress, quiet) as watch:
+    with (
+        opened_store(runs_steps=directory is not None) as store,
+        watching(progress, quiet) as watch,
+    ):
         from oakum.patch import scan as scan_image
         from oakum.patch import scan_sources
 
@@ -121,7 +126,7 @@ def _show(found: Scan, packages: bool) -> None:
         say(table(("PACKAGE", "VERSION", "ARCH", "LAYER", "LINE"), rows))
         say()
     if found.fixes:
-        rows = [
+        fixes = [
             (
                 fix.package,
                 fix.installed,
@@ -134,7 +139,7 @@ def _show(found: Scan, packages: bool) -> None:
             for fix in found.fixes
         ]
         header = ("PACKAGE", "INSTALLED", "FIXED", "FROM", "LINE", "LAYER", "CLOSES")
-        say(table(header, rows))
+        say(table(header, fixes))
         say()
     for left in found.unfixed:
         say(f"not fixed: {left.package} {left.installed}: {left.detail} [{left.reason}]")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,7 +47,7 @@ def verify(
     format_: o.Format = "table",
     result_file: o.ResultFile = None,
 ) -> int:
-    """Prove that an image is right; exit 4 when it is not. Nothing of it runs but --run's command."""
+    """Prove that an image is right, or exit 4. Nothing of it runs but --run's command."""
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store, watching
     from oakum.errors import EXIT_DONE, EXIT_PROOF

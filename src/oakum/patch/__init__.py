@@ -26,7 +26,7 @@ from oakum.patch.lock import Locked, lock
 from oakum.patch.look import File, inspect, list_files, read_file
 from oakum.patch.pending import remember_lines
 from oakum.patch.publish import Published, publish, send
-from oakum.patch.rebuild import Rebuilt, RebuildRequest, outcome_of, rebuild
+from oakum.patch.rebuild import RebuildRequest, Rebuilt, outcome_of, rebuild
 from oakum.patch.scan import scan, scan_sources
 from oakum.patch.selection import Selection
 from oakum.patch.sources import RepositoryOptions

@@ -17,6 +17,7 @@ from oakum.build import (
     Built,
     Image,
     Images,
+    dockerfile_path,
     lock_path,
     platform_args,
     read_dockerfile,
@@ -54,11 +55,12 @@ from oakum.layer import Layer
 from oakum.oci import Digest, Platform, digest_of, is_digest, parse_reference
 from oakum.patch.current import current_image
 from oakum.patch.interface import Change, Fix, Plan, Unfixed
-from oakum.patch.pins import PinTarget, as_package, judge_pin
 from oakum.patch.pending import Origins, advisories_of, find_fixes
+from oakum.patch.pins import PinTarget, as_package, judge_pin
 from oakum.patch.selection import Selection
 from oakum.patch.sources import Content, RepositoryOptions, Shelves
 from oakum.patch.tags import BumpTags, next_tag
+from oakum.patch.write_source import write_source
 from oakum.progress import Progress, silent
 from oakum.repository import AptRepository, compare_versions
 from oakum.store import Store
@@ -112,7 +114,7 @@ def bump(
     *,
     use_lock: bool = True,
     selection: Selection = Selection(),
-    options: BumpOptions = BumpOptions(),
+    options: BumpOptions | None = None,
     repositories: RepositoryOptions = RepositoryOptions(),
     registry: RegistryOptions = RegistryOptions(),
     progress: Progress = silent,
@@ -123,9 +125,25 @@ def bump(
     images = Images(store, registry, progress)
     try:
         built = current_image(store, request, lock, registry)
-        return plan_bump(shelves, images, request, selection, options, built, lock)
+        wanted = options or BumpOptions()
+        return plan_bump(shelves, images, request, selection, wanted, built, lock)
     finally:
         shelves.close()
+
+
+def write_bump(request: BuildRequest, bumped: Bumped, lock: Lock | None = None) -> None:
+    """Write the new Dockerfile, and the lock where it belongs beside it.
+
+    `lock` is what a build of the new Dockerfile resolved to; by default the planned one.
+    """
+    if bumped.text != read_dockerfile(request).raw:
+        write_source(dockerfile_path(request), bumped.text)
+    written = lock or bumped.lock
+    if bumped.write_lock and written is not None:
+        text = format_lock(written)
+        place = lock_path(request)
+        if not place.exists() or place.read_bytes() != text:
+            write_source(place, text)
 
 
 class _Bump:

@@ -110,7 +110,7 @@ def _nearest(pinned: str, common: Sequence[Candidate]) -> Candidate | None:
     """The nearest version that is there: of the same upstream version first, else the newest."""
     bare = pinned.rstrip("*")
     same = [offer for offer in common if upstream(offer.version) == upstream(bare)]
-    return (same or list(common) or [None])[0]
+    return next(iter(same or common), None)
 
 
 def as_package(mention: Mention, architecture: str, current: Candidate | None) -> Package:

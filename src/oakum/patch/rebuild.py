@@ -8,28 +8,23 @@ from oakum.build import (
     BuildRequest,
     Built,
     Images,
-    NotCached,
     StepReport,
     build,
-    dockerfile_path,
     lock_path,
-    read_dockerfile,
     read_lock,
 )
-from oakum.dockerfile import Lock, format_lock
 from oakum.errors import PlanMoved, ProofFailed
 from oakum.oci import Reference
+from oakum.patch.bump import Bumped, BumpOptions, plan_bump, write_bump
 from oakum.patch.current import current_image
-from oakum.patch.bump import Bumped, BumpOptions, plan_bump
 from oakum.patch.interface import SCHEMA, Fix, Outcome, Plan, Proof, Unfixed
-from oakum.patch.publish import Published, publish
 from oakum.patch.pending import remember_lines
+from oakum.patch.proof import Expectation, prove
+from oakum.patch.publish import Published, publish
 from oakum.patch.selection import Selection
 from oakum.patch.smoke import smoke
 from oakum.patch.sources import Content, RepositoryOptions, Shelves
-from oakum.patch.proof import Expectation, prove
 from oakum.patch.verify import remember_expected
-from oakum.patch.write_source import write_source
 from oakum.progress import Progress, silent
 from oakum.store import Store
 from oakum.transport import RegistryOptions
@@ -121,8 +116,8 @@ def rebuild(store: Store, request: RebuildRequest, progress: Progress = silent) 
         built = _build(store, request, bumped, progress)
         images.fetch(built.state.stack.layers)
         proof = _prove(store, shelves, request, bumped, built, old, progress)
-        _write(request.build, bumped, built)
-        published = _publish(store, request, built, progress)
+        write_bump(request.build, bumped, built.lock)
+        published = _publish(store, request, bumped, built, progress)
     finally:
         shelves.close()
     return _rebuilt(request, bumped, built, old, proof, published)
@@ -223,19 +218,8 @@ def _unknown_layers(built: Built, old: Built | None) -> frozenset[str]:
     )
 
 
-def _write(request: BuildRequest, bumped: Bumped, built: Built) -> None:
-    path = dockerfile_path(request)
-    if bumped.text != read_dockerfile(request).raw:
-        write_source(path, bumped.text)
-    if bumped.write_lock:
-        text = format_lock(built.lock)
-        place = lock_path(request)
-        if not place.exists() or place.read_bytes() != text:
-            write_source(place, text)
-
-
 def _publish(
-    store: Store, request: RebuildRequest, built: Built, progress: Progress
+    store: Store, request: RebuildRequest, bumped: Bumped, built: Built, progress: Progress
 ) -> tuple[Published, ...]:
     remember_lines(store, built.image.manifest.digest, built.state.lines)
     remember_expected(store, built.image.manifest.digest, _expected(bumped, built))

@@ -121,4 +121,3 @@ def _row(package: Package, content: Content, origins: Origins) -> InstalledPacka
         line,
         package.state,
     )
-

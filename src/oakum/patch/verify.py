@@ -67,9 +67,7 @@ def verify(
     return proof
 
 
-def _read(
-    images: Images, shelves: Shelves, name: str, platform: Platform
-) -> tuple[Image, Content]:
+def _read(images: Images, shelves: Shelves, name: str, platform: Platform) -> tuple[Image, Content]:
     image = images.find(name, platform)
     images.fetch(image.layers)
     return image, shelves.content(image.layers, image.config.platform)

@@ -76,9 +76,7 @@ def _check(store: Store, repair: bool, progress: Progress) -> Checked:
     )
 
 
-def _check_blobs(
-    store: Store, repair: bool, progress: Progress
-) -> tuple[list[Damage], int, int]:
+def _check_blobs(store: Store, repair: bool, progress: Progress) -> tuple[list[Damage], int, int]:
     listed = list(store.blobs.all())
     total = sum(size for _, size in listed)
     progress(Event("check", "start", f"check {len(listed)} blobs", total=total))
@@ -198,9 +196,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 def usage(store: Store) -> Usage:
     """What takes the place in a store, in bytes on disk."""
     blobs = list(store.blobs.all())
-    sizes = {
-        part: _disk_bytes(store, part) for part in ("blobs", "snapshots", "records", "cache")
-    }
+    sizes = {part: _disk_bytes(store, part) for part in ("blobs", "snapshots", "records", "cache")}
     return Usage(
         root=str(store.root),
         names=sum(1 for _ in store.names.readable()),
@@ -226,4 +222,3 @@ def _disk_bytes(store: Store, part: str) -> int:
                 seen.add((info.st_dev, info.st_ino))
                 total += info.st_blocks * 512
     return total
-

@@ -74,10 +74,7 @@ def copy_image(
             root, raw = _only(source, index, platform or host_platform())
         else:
             documents = [(child, source.document(child)) for child in children]
-    images = [
-        Manifest.parse(body, one.media_type)
-        for one, body in (documents or [(root, raw)])
-    ]
+    images = [Manifest.parse(body, one.media_type) for one, body in (documents or [(root, raw)])]
     count = _Count()
     _send_blobs(source, target, store, images, options, count, progress)
     for one, body in documents:
@@ -113,9 +110,7 @@ def _children(
     return None
 
 
-def _only(
-    source: ImageSource, index: Index, platform: Platform
-) -> tuple[Descriptor, bytes]:
+def _only(source: ImageSource, index: Index, platform: Platform) -> tuple[Descriptor, bytes]:
     images = [m for m in index.manifests if not is_attestation(m)]
     number = choose(platform, [m.platform for m in images])
     if number is None:

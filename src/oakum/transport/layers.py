@@ -54,7 +54,9 @@ def ensure_layers(
         return 0
     opened: dict[str, ImageSource] = {}
     try:
-        jobs = [(d, source or _origin(store, d, options, progress, opened)) for d in missing.values()]
+        jobs = [
+            (d, source or _origin(store, d, options, progress, opened)) for d in missing.values()
+        ]
         with ThreadPoolExecutor(max(1, options.jobs)) as pool:
             futures = [
                 pool.submit(_bring, store, descriptor, place, progress, consumer)

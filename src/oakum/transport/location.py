@@ -1,4 +1,4 @@
-"""Where an image is: a transport's name and what it needs, as ``skopeo`` and ``podman`` write it."""
+"""Where an image is: a transport's name and what it needs, written as skopeo does."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import msgspec
 from oakum.errors import UsageError
 from oakum.oci import Digest, Reference, is_digest, parse_reference
 
-Transport = Literal[
-    "", "docker", "oci", "oci-archive", "docker-archive", "docker-daemon", "store"
-]
+Transport = Literal["", "docker", "oci", "oci-archive", "docker-archive", "docker-daemon", "store"]
 TRANSPORTS = ("docker", "oci", "oci-archive", "docker-archive", "docker-daemon", "store")
 _WITH_PATH = ("oci", "oci-archive", "docker-archive")
 

@@ -16,7 +16,7 @@ def open_source(
     options: RegistryOptions = RegistryOptions(),
     progress: Progress = silent,
 ) -> ImageSource:
-    """Something to read the image from; for a bare name the store, if it has it, else its registry."""
+    """Something to read from; a bare name is the store's, if it has it, else its registry's."""
     from oakum.transport.store_place import StoreSource
 
     kind, reference, path = location.transport, location.reference, location.path

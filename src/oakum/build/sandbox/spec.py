@@ -35,7 +35,7 @@ def runtime_config(
     """The ``config.json`` of a step.
 
     `offered` is a directory with ``resolv.conf``, ``hosts`` and ``files/``; `cgroup` the path of
-    its control group, if it has one; `devices` says whether a control group guards the use of devices.
+    its control group, if it has one; `devices` says whether that guards the use of devices.
     """
     insecure = step.security == "insecure"
     return {

@@ -195,7 +195,8 @@ class Client:
         while cause is not None:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return AccessDenied(
-                    f"{what}: the certificate of {self.host} is not trusted: {cause.verify_message}",
+                    f"{what}: the certificate of {self.host} is not trusted: "
+                    f"{cause.verify_message}",
                     "name its authority with --ca-certificates, or the host with "
                     "--insecure-registry",
                 )
@@ -226,7 +227,8 @@ class Client:
                 "wait, log in, or use a mirror (--registry-mirror)",
             )
         return TransportError(
-            f"{what}: {self.host} answered {detail}", "try again later, or ask who runs the registry"
+            f"{what}: {self.host} answered {detail}",
+            "try again later, or ask who runs the registry",
         )
 
 
@@ -246,7 +248,15 @@ def _said(response: httpx.Response) -> tuple[str, str]:
         document = msgspec.json.decode(body)
         first = document["errors"][0]
         code, message = str(first.get("code", "")), str(first.get("message", ""))
-    except (httpx.HTTPError, httpx.StreamError, msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError):
+    except (
+        httpx.HTTPError,
+        httpx.StreamError,
+        msgspec.DecodeError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+    ):
         return "", ""
     except (RecursionError, UnicodeDecodeError):
         return "", ""

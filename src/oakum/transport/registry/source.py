@@ -275,4 +275,3 @@ def _tags(raw: bytes, what: str) -> list[str]:
         return [tag for tag in found if isinstance(tag, str)]
     except (msgspec.DecodeError, AttributeError, TypeError, UnicodeDecodeError) as error:
         raise TransportError(f"{what}: the answer is not a list of tags", "try again") from error
-

@@ -85,7 +85,9 @@ class Tokens:
             ) from error
         if response.status_code in (400, 401, 403):
             raise AccessDenied(
-                f"{self._host} does not accept the login" if login else f"{self._host} wants a login",
+                f"{self._host} does not accept the login"
+                if login
+                else f"{self._host} wants a login",
                 f"log in with 'docker login {self._host}'",
             )
         if response.status_code != 200 or len(response.content) > _MAX_ANSWER:
