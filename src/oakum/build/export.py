@@ -31,7 +31,7 @@ def export(
     dest: Path,
     progress: Progress = silent,
 ) -> None:
-    """Write the merged files to the directory (``local``) or tar file (``tar``) `dest` (``-``: stdout).
+    """Write the merged files to a directory (``local``) or tar (``tar``; ``-`` is stdout).
 
     A directory gets the files as they are, with owners where this process may set them; what is
     in it already stays unless the image has the same path, as docker does.

@@ -1,0 +1,49 @@
+# Everyday commands.  CI calls the same ones.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+SYSTEM := runc bubblewrap uidmap mmdebstrap docker-registry skopeo umoci buildah docker.io \
+	iproute2 xz-utils zstd ca-certificates python3-venv
+
+.PHONY: venv system test lint format demo bench docs clean
+
+$(BIN)/oakum: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+venv: $(BIN)/oakum
+
+# What tests, demo and benchmarks run besides oakum itself; nothing is started.
+system:
+	@missing="$$(for p in $(SYSTEM); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null \
+	| grep -q 'ok installed' || echo $$p; done)"; \
+	if [ -n "$$missing" ]; then SUDO="$(SUDO)" .ci/install $$missing; fi
+
+test: system venv
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: system venv
+	$(BIN)/python demo/demo.py
+
+bench: system venv
+	$(BIN)/python -m benchmarks
+
+docs: venv
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
