@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from archive import Archive, Key, Server
+
+from support.archive import Archive, Key, Server
 
 MADE = Path(os.environ.get("OAKUM_TEST_CACHE") or Path.home() / ".cache" / "oakum-tests")
 

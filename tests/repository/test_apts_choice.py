@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from conftest import Files
 
+from conftest import Files
 from oakum.repository import Installed, open_apt
 
 PREFERENCES = {

@@ -6,11 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from archive import Archive, Server
-from conftest import Files
 from test_trust import opened, version
 
+from conftest import Files
 from oakum.errors import RepositoryError
+from support.archive import Archive, Server
 
 
 def test_one_conditional_request_for_a_warm_suite(

@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from archive import Archive, stanza
-from conftest import Files
 from test_apts_choice import installed_of
 from test_trust import opened
 
+from conftest import Files
 from oakum.errors import RepositoryError
 from oakum.progress import Event
 from oakum.repository import Candidate, closed_cves, open_apt
+from support.archive import Archive, stanza
 
 CHANGELOG = "hello (2.0-1) stable; urgency=high\n\n  * CVE-2026-1234\n\n -- A <a@b>  now\n"
 

@@ -7,15 +7,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from archive import Archive, stanza
-from conftest import Files
 
+from conftest import Files
 from oakum.errors import RepositoryError
 from oakum.repository import Installed, open_apt
 from oakum.repository.configuration import read_configuration
 from oakum.repository.proxies import proxy_for
 from oakum.repository.sources import read_sources
 from oakum.repository.web import login_for, read_logins
+from support.archive import Archive, stanza
 
 ACCEPTED = {
     "one line": "deb http://a.example/debian bookworm main contrib\n",

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from archive import Archive, Key, Server, stanza
-from conftest import Files
 
+from conftest import Files
 from oakum.errors import RepositoryError
 from oakum.repository import AptRepository, open_apt
+from support.archive import Archive, Key, Server, stanza
 
 
 def opened(image: Files, cache: Path, **options: object) -> AptRepository:

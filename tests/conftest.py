@@ -1,0 +1,41 @@
+"""What tests of several rooms share: stores, a registry, a world with a base image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from oakum.store import Store
+from support.archive import Key, Server
+from support.lab import Deb, Lab
+from support.registry import running_registry
+from support.roots import debian_tar
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store."""
+    with Store(tmp_path / "store") as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``host:port`` of an empty registry."""
+    with running_registry(tmp_path_factory.mktemp("registry")) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Lab]:
+    """A base image whose apt asks an archive with one package, ``gadget`` 1.0-1."""
+    root = debian_tar()
+    place = tmp_path_factory.mktemp("lab")
+    key = Key(tmp_path_factory.mktemp("lab-key"), "lab")
+    with Server(place / "www") as server, Store(place / "store") as store:
+        made = Lab(place, store, registry, key, server, root)
+        made.publish(Deb("gadget", "1.0-1"), Deb("helper", "1.0-1"))
+        made.make_base()
+        yield made

@@ -1,0 +1,49 @@
+"""Real Debian roots, made once per machine from the release suite alone, so that fixes pend."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MADE = Path(os.environ.get("OAKUM_TEST_CACHE") or Path.home() / ".cache" / "oakum-tests")
+SUITE = "bookworm"
+
+
+def mirror() -> str:
+    """The Debian mirror of this machine's own apt, or ``OAKUM_TEST_MIRROR``."""
+    named = os.environ.get("OAKUM_TEST_MIRROR")
+    if named:
+        return named.rstrip("/")
+    for path in [*sorted(Path("/etc/apt").glob("sources.list*/*")), Path("/etc/apt/sources.list")]:
+        if path.is_file():
+            found = re.search(r"https?://\S+/debian(?=/?\s)", path.read_text())
+            if found:
+                return found.group()
+    pytest.skip("no Debian mirror in apt's configuration, and no OAKUM_TEST_MIRROR")
+
+
+def debian_tar(*packages: str) -> Path:
+    """A tar of a minimal Debian root with apt, and these packages of the release suite."""
+    if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
+        pytest.skip("making a Debian root needs root and mmdebstrap")
+    name = "-".join([SUITE, *packages])
+    made = MADE / f"{name}.tar"
+    MADE.mkdir(parents=True, exist_ok=True)
+    with (MADE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            part = MADE / f"{name}.part.tar"
+            command = ["mmdebstrap", "--variant=minbase", "--dpkgopt=path-exclude=/usr/share/doc/*"]
+            command += ["--dpkgopt=path-exclude=/usr/share/locale/*"]
+            command += ["--customize-hook=rm -f $1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"]
+            command += [f"--include={','.join(packages)}"] if packages else []
+            command += [SUITE, str(part), f"deb {mirror()} {SUITE} main"]
+            subprocess.run(command, check=True, capture_output=True)
+            part.rename(made)
+    return made
