@@ -9,6 +9,7 @@ import pytest
 
 from oakum.store import Store
 from support.archive import Key, Server
+from support.daemon import Daemon, running_daemon
 from support.lab import Deb, Lab
 from support.registry import running_registry
 from support.roots import debian_tar
@@ -39,3 +40,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Lab
         made.publish(Deb("gadget", "1.0-1"), Deb("helper", "1.0-1"))
         made.make_base()
         yield made
+
+
+@pytest.fixture(scope="session")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """A docker daemon."""
+    with running_daemon(tmp_path_factory.mktemp("docker")) as running:
+        yield running

@@ -44,6 +44,10 @@ class Descriptor(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"
     def to_document(self) -> dict[str, Any]:
         """As JSON has it."""
         made: dict[str, Any] = msgspec.to_builtins(self)
+        if self.platform is not None:
+            made["platform"] = {"architecture": self.platform.architecture, "os": self.platform.os}
+            if self.platform.variant:
+                made["platform"]["variant"] = self.platform.variant
         return made
 
 
