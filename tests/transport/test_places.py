@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import subprocess
 import tarfile
@@ -93,7 +94,7 @@ def test_the_digest_is_kept_through_every_place(
         f"docker://{registry}/places:1",
         "store:example.org/y:2",
     ]
-    for source, target in zip(places, places[1:], strict=False):
+    for source, target in itertools.pairwise(places):
         assert copy(store, source, target).root.digest == image.digest, target
     for place in places[1:3]:
         assert skopeo_digest(place) == image.digest

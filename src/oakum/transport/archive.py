@@ -54,7 +54,7 @@ class _Members:
     def __init__(self, path: Path, place: Place) -> None:
         self.path = path
         try:
-            self._file = path.open("rb")  # noqa: SIM115
+            self._file = path.open("rb")
         except FileNotFoundError as error:
             raise NotFound(f"there is no archive {path}", "check the path") from error
         except OSError as error:
@@ -77,7 +77,7 @@ class _Members:
         if magic != b"\x1f\x8b":
             return self._file
         with guarded(f"decompress {self.path}"):
-            spool = tempfile.TemporaryFile(dir=place.scratch)
+            spool = tempfile.TemporaryFile(dir=place.scratch)  # noqa: SIM115
             try:
                 total = 0
                 with gzip.GzipFile(fileobj=self._file) as packed:
