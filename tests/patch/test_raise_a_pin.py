@@ -197,8 +197,19 @@ def test_a_version_that_vanished_is_found_before_anything_runs(
     assert f"{name}=1.0-0" in caught.value.what
     assert "1.0-1" in caught.value.what and "1.1-1" in caught.value.what
     rebuilt = project.rebuild()
-    assert f"{name}=1.1-1" in project.dockerfile.read_text()
+    assert f"{name}=1.0-1" in project.dockerfile.read_text()
     assert "not in the archive any more" in rebuilt.plan.changes[0].why
+    assert "1.1-1" in rebuilt.plan.changes[0].why
+
+
+def test_a_vanished_version_gives_way_to_a_security_fix_of_any_upstream_version(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    name = outdated("1.0-1")
+    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}=1.0-0\n")
+    fix(lab, name, "1.1-1")
+    project.rebuild()
+    assert f"{name}=1.1-1" in project.dockerfile.read_text()
 
 
 def test_ceilings_and_ignores(lab: Lab, project: Project, outdated: Outdated) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,6 +26,7 @@ from oakum.repository import (
 from oakum.store import Store
 
 _READERS = 6
+_NUMBER = re.compile(r"\d+")
 
 
 class Origins(msgspec.Struct, frozen=True):
@@ -142,12 +144,17 @@ def _capped(
     return None
 
 
+def in_order(advisories: Iterable[str]) -> tuple[str, ...]:
+    """Advisories sorted by name, their numbers by value: CVE-2026-9999 before CVE-2026-10000."""
+    return tuple(sorted(advisories, key=lambda text: _NUMBER.sub(lambda m: m[0].zfill(9), text)))
+
+
 def _unfixed(package: Package, findings: Sequence[Finding], reason: str, detail: str) -> Unfixed:
     return Unfixed(
         package.name,
         package.architecture,
         package.version,
-        tuple(sorted({f.advisory for f in findings})),
+        in_order({f.advisory for f in findings}),
         reason,  # type: ignore[arg-type]
         detail,
         _severity(findings),
@@ -232,7 +239,7 @@ def _fix(
         package.architecture,
         package.version,
         candidate.version,
-        tuple(sorted(closed)),
+        in_order(closed),
         _severity(item.findings),
         candidate.security,
         candidate.repository,

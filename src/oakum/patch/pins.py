@@ -50,12 +50,7 @@ def judge_pin(
         return PinTarget(mention, None, False, "the archive does not have this package")
     best = _best(mention, first, common, selection)
     if vanished:
-        nearest = _nearest(pinned, common) or (best if best else None)
-        target = best if best is not None and _newer(best, nearest) else nearest
-        why = f"{pinned} is not in the archive any more"
-        if target is None:
-            return PinTarget(mention, None, True, f"{why}, and no version is on every platform")
-        return PinTarget(mention, target, True, why)
+        return _repaired(mention, pinned, common, best)
     current = matching[0]
     if best is None or compare_versions(best.version, current.version) <= 0:
         return PinTarget(mention, None, False, "it is the newest")
@@ -67,8 +62,25 @@ def judge_pin(
     return PinTarget(mention, best, False, why)
 
 
-def _newer(one: Candidate, other: Candidate | None) -> bool:
-    return other is None or compare_versions(one.version, other.version) > 0
+def _repaired(
+    mention: Mention, pinned: str, common: Sequence[Candidate], best: Candidate | None
+) -> PinTarget:
+    """What a pin gets whose version the archive no longer has.
+
+    The nearest version that is there, so that a repair is no upgrade in disguise; a security
+    suite's version goes before it, since that is a fix.
+    """
+    why = f"{pinned} is not in the archive any more"
+    nearest = _nearest(pinned, common)
+    if nearest is None:
+        return PinTarget(mention, None, True, f"{why}, and no version is on every platform")
+    if best is not None and best.version != nearest.version:
+        newer = compare_versions(best.version, nearest.version) > 0
+        if best.security and newer:
+            return PinTarget(mention, best, True, f"{why}; {best.version} is a security fix")
+        if newer:
+            why += f"; {nearest.version} is the nearest that is there, {best.version} the newest"
+    return PinTarget(mention, nearest, True, why)
 
 
 def _offers(mention: Mention, repository: AptRepository) -> tuple[Candidate, ...]:
@@ -107,10 +119,14 @@ def _best(
 
 
 def _nearest(pinned: str, common: Sequence[Candidate]) -> Candidate | None:
-    """The nearest version that is there: of the same upstream version first, else the newest."""
+    """The nearest of the versions (which stand newest first) to one that is gone.
+
+    The newest of the same upstream version; else the lowest above; else the highest below.
+    """
     bare = pinned.rstrip("*")
     same = [offer for offer in common if upstream(offer.version) == upstream(bare)]
-    return next(iter(same or common), None)
+    above = [offer for offer in common if compare_versions(offer.version, bare) > 0]
+    return next(iter([*same, *reversed(above), *common]), None)
 
 
 def as_package(mention: Mention, architecture: str, current: Candidate | None) -> Package:
