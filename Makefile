@@ -5,10 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-SYSTEM := runc bubblewrap uidmap mmdebstrap docker-registry skopeo umoci buildah docker.io \
-	iproute2 xz-utils zstd ca-certificates python3-venv
+DEMO := runc uidmap mmdebstrap docker-registry xz-utils zstd ca-certificates python3-venv
+SYSTEM := $(DEMO) bubblewrap skopeo umoci buildah docker.io iproute2
 
-.PHONY: venv system test lint format demo bench docs clean
+.PHONY: venv system demo-system test lint format demo bench docs clean
 
 $(BIN)/oakum: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -18,8 +18,10 @@ $(BIN)/oakum: pyproject.toml
 venv: $(BIN)/oakum
 
 # What tests, demo and benchmarks run besides oakum itself; nothing is started.
-system:
-	@missing="$$(for p in $(SYSTEM); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null \
+system: WANTED := $(SYSTEM)
+demo-system: WANTED := $(DEMO)
+system demo-system:
+	@missing="$$(for p in $(WANTED); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null \
 	| grep -q 'ok installed' || echo $$p; done)"; \
 	if [ -n "$$missing" ]; then SUDO="$(SUDO)" .ci/install $$missing; fi
 
@@ -36,8 +38,8 @@ format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: system venv
-	$(BIN)/python demo/demo.py
+demo: demo-system venv
+	PYTHONPATH=tests $(BIN)/python demo/demo.py
 
 bench: system venv
 	$(BIN)/python -m benchmarks
@@ -46,4 +48,4 @@ docs: venv
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from support.mirror import debian_mirror
+
 MADE = Path(os.environ.get("OAKUM_TEST_CACHE") or Path.home() / ".cache" / "oakum-tests")
 SUITE = "bookworm"
 
 
 def mirror() -> str:
-    """The Debian mirror of this machine's own apt, or ``OAKUM_TEST_MIRROR``."""
-    named = os.environ.get("OAKUM_TEST_MIRROR")
-    if named:
-        return named.rstrip("/")
-    for path in [*sorted(Path("/etc/apt").glob("sources.list*/*")), Path("/etc/apt/sources.list")]:
-        if path.is_file():
-            found = re.search(r"https?://\S+/debian(?=/?\s)", path.read_text())
-            if found:
-                return found.group()
-    pytest.skip("no Debian mirror in apt's configuration, and no OAKUM_TEST_MIRROR")
+    """The Debian mirror of this machine; the test is skipped where none is known."""
+    try:
+        return debian_mirror()
+    except LookupError as error:
+        pytest.skip(str(error))
 
 
 def debian_tar(*packages: str) -> Path:

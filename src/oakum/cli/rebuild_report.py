@@ -59,7 +59,8 @@ def as_text(rebuilt: Rebuilt) -> str:
         lines += _carried_out(rebuilt)
     elif plan.changes:
         lines.append("nothing was changed; carry it out with --write")
-    lines.append(f"outcome: {_OUTCOMES[rebuilt.outcome]}")
+    would = "" if rebuilt.applied or not plan.changes else " if carried out"
+    lines.append(f"outcome{would}: {_OUTCOMES[rebuilt.outcome]}")
     return "\n".join(lines)
 
 
