@@ -96,6 +96,13 @@ class PlanMoved(OakumError):
 
 
 class ProofFailed(OakumError):
-    """The image was made and did not pass verification; nothing was published."""
+    """The image was made and did not pass verification; nothing was published.
+
+    `result` is what the verb would have returned, with the problems that were found.
+    """
 
     exit_code = EXIT_PROOF
+
+    def __init__(self, what: str, todo: str = "", result: object = None) -> None:
+        super().__init__(what, todo)
+        self.result = result

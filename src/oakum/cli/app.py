@@ -19,6 +19,7 @@ from oakum.cli import (
     transfer,
     verify,
 )
+from oakum.cli.outcome import with_result
 from oakum.cli.session import SETTINGS, guarded_main
 
 app = typer.Typer(
@@ -60,7 +61,7 @@ def _before(
 
 
 def _verb(group: typer.Typer, function: Any, name: str, examples: str = "") -> None:
-    group.command(name, epilog=examples.strip() or None)(function)
+    group.command(name, epilog=examples.strip() or None)(with_result(function))
 
 
 _verb(app, scan.scan, "scan", scan.EXAMPLES)

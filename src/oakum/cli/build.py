@@ -104,13 +104,14 @@ def build(
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
-        from oakum.patch import publish, remember_lines
+        from oakum.patch import build_result, publish, remember_lines
 
         built = build_image(store, request, tags=names, options=registry, progress=watch)
         remember_lines(store, built.image.manifest.digest, built.state.lines)
         write_outputs(store, built, outputs, names, watch)
-        published = [publish(store, built.image, n, registry, watch) for n in names if push]
-    document = describe(built, tuple(str(name) for name in names), published)
+        wanted = names if push else ()
+        published = tuple(publish(store, built.image, n, registry, watch) for n in wanted)
+    document = build_result(built, tuple(str(name) for name in names), published)
     write_result(result_file, document)
     if iidfile:
         o.write_text(iidfile, built.image.config.digest)
@@ -125,24 +126,6 @@ def build(
     return 0
 
 
-def describe(built: Built, tags: tuple[str, ...], published: list[Published]) -> dict[str, object]:
-    """The JSON document of a build."""
-    return {
-        "schema": 1,
-        "outcome": "done",
-        "digest": built.image.manifest.digest,
-        "image_id": built.image.config.digest,
-        "platform": str(built.image.config.platform),
-        "tags": tags,
-        "size": sum(layer.size for layer in built.image.manifest.layers),
-        "ran": built.ran,
-        "cached": built.cached,
-        "steps": built.steps,
-        "published": published,
-        "seconds": round(built.seconds, 3),
-    }
-
-
 def _metadata(built: Built, tags: list[str]) -> dict[str, object]:
     """What buildx writes with ``--metadata-file``."""
     descriptor = built.image.root.to_document()
@@ -154,7 +137,7 @@ def _metadata(built: Built, tags: list[str]) -> dict[str, object]:
     }
 
 
-def _summary(built: Built, tags: list[str], published: list[Published]) -> str:
+def _summary(built: Built, tags: list[str], published: tuple[Published, ...]) -> str:
     from oakum.cli.progress import human
 
     lines = [

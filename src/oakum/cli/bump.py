@@ -71,8 +71,8 @@ def bump(
         platform=o.first_platform(platform),
     )
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+        from oakum.patch import BumpResult, outcome_of, write_bump
         from oakum.patch import bump as plan_bump
-        from oakum.patch import outcome_of, write_bump
 
         bumped = plan_bump(
             store,
@@ -88,7 +88,7 @@ def bump(
             write_bump(request, bumped)
     plan = o.with_notes(bumped.plan, notes)
     outcome = outcome_of(plan)
-    document = {"schema": plan.schema, "outcome": outcome, "applied": write, "plan": plan}
+    document = BumpResult(outcome=outcome, applied=write, plan=plan)
     write_result(result_file, document)
     if format_ == "json":
         show_json(document)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from oakum.cli import options as o
+
+if TYPE_CHECKING:
+    from oakum.patch import Outcome
 
 IMAGES_EXAMPLES = """
 Examples:
@@ -36,15 +39,15 @@ def images(format_: o.Format = "table") -> int:
 
     check_format(format_)
     with opened_store() as store:
-        from oakum.patch import list_images
+        from oakum.patch import ImageList, list_images
 
-        listed = list_images(store)
+        listed = ImageList(images=tuple(list_images(store)))
     if format_ == "json":
-        show_json({"schema": 1, "images": listed})
+        show_json(listed)
         return 0
     rows = [
         (one.name, short(one.digest), one.platform, human(one.size), one.created or "")
-        for one in listed
+        for one in listed.images
     ]
     say(table(("NAME", "DIGEST", "PLATFORM", "SIZE", "CREATED"), rows))
     return 0
@@ -54,40 +57,47 @@ def tag(
     image: Annotated[str, typer.Argument(help="An image of the store.")],
     name: Annotated[str, typer.Argument(help="Its further name.")],
     format_: o.Format = "table",
+    result_file: o.ResultFile = None,
+    detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Give an image of the store another name."""
-    from oakum.cli.output import check_format, say, show_json
+    from oakum.cli.outcome import exit_code
+    from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store
 
     check_format(format_)
     with opened_store() as store:
-        from oakum.patch import tag_image
+        from oakum.patch import Tagged, tag_image
 
         descriptor, changed = tag_image(store, image, name)
-    outcome = "done" if changed else "nothing-to-do"
+        outcome: Outcome = "done" if changed else "nothing-to-do"
+        tagged = Tagged(outcome=outcome, name=name, digest=descriptor.digest)
+    write_result(result_file, tagged)
     if format_ == "json":
-        show_json({"schema": 1, "outcome": outcome, "name": name, "digest": descriptor.digest})
+        show_json(tagged)
     else:
         say(f"{name} is {descriptor.digest}")
-    return 0
+    return exit_code(outcome, detailed_exit_code)
 
 
 def rmi(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names to forget.")],
     format_: o.Format = "table",
+    result_file: o.ResultFile = None,
 ) -> int:
     """Forget names of images; 'oakum store prune' frees what no name needs."""
-    from oakum.cli.output import check_format, say, show_json
+    from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store
 
     check_format(format_)
     with opened_store() as store:
-        from oakum.patch import untag_images
+        from oakum.patch import Forgotten, untag_images
 
-        removed = untag_images(store, names)
+        forgotten = Forgotten(outcome="done", removed=tuple(untag_images(store, names)))
+    write_result(result_file, forgotten)
     if format_ == "json":
-        show_json({"schema": 1, "outcome": "done", "removed": removed})
+        show_json(forgotten)
     else:
-        for name in removed:
+        for name in forgotten.removed:
             say(f"forgot {name}")
     return 0

@@ -84,9 +84,9 @@ def ls(
     check_format(format_)
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
     with opened_store() as store, watching("auto") as watch:
-        from oakum.patch import list_files
+        from oakum.patch import FileList, list_files
 
-        found = list(
+        found = tuple(
             list_files(
                 store,
                 image,
@@ -97,8 +97,9 @@ def ls(
                 progress=watch,
             )
         )
+    listed = FileList(image=image, files=found)
     if format_ == "json":
-        show_json({"schema": 1, "image": image, "files": found})
+        show_json(listed)
         return 0
     rows = [
         (

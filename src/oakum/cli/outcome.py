@@ -1,6 +1,12 @@
-"""How a verb ended, as an exit code."""
+"""How a verb ended: as an exit code, and for a failure as the JSON result that was asked for."""
 
 from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from oakum.errors import (
     EXIT_DONE,
@@ -8,7 +14,12 @@ from oakum.errors import (
     EXIT_NOT_POSSIBLE,
     EXIT_NOTHING,
     EXIT_PARTLY,
+    OakumError,
+    ProofFailed,
 )
+
+if TYPE_CHECKING:
+    from oakum.patch import Failure
 
 _DETAILED = {
     "done": EXIT_DONE,
@@ -24,3 +35,43 @@ def exit_code(outcome: str, detailed: bool) -> int:
     if detailed:
         return _DETAILED[outcome]
     return EXIT_FAILED if outcome == "failed" else EXIT_DONE
+
+
+def with_result(verb: Callable[..., int]) -> Callable[..., int]:
+    """`verb`, which also tells a failure in JSON where its options ask for a JSON result."""
+
+    @functools.wraps(verb)
+    def told(*words: Any, **options: Any) -> int:
+        try:
+            return verb(*words, **options)
+        except OakumError as error:
+            _tell(error, options.get("format_"), options.get("result_file"))
+            raise
+
+    return told
+
+
+def _tell(error: OakumError, format_: str | None, file: Path | None) -> None:
+    if format_ != "json" and file is None:
+        return
+    from oakum.cli.output import show_json, write_result
+
+    document = failure(error)
+    with contextlib.suppress(OakumError):
+        write_result(file, document)
+    if format_ == "json":
+        show_json(document)
+
+
+def failure(error: OakumError) -> Failure:
+    """The JSON result of a verb that failed."""
+    from oakum.patch import Failure, Proof
+
+    result = error.result if isinstance(error, ProofFailed) else None
+    return Failure(
+        outcome="failed",
+        exit_code=error.exit_code,
+        error=error.what,
+        hint=error.todo,
+        proof=result if isinstance(result, Proof) else None,
+    )

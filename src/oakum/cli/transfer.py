@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from oakum.cli import options as o
-
-if TYPE_CHECKING:
-    from oakum.transport import Copied
 
 PULL_EXAMPLES = """
 Examples:
@@ -171,6 +168,7 @@ def _copy(
     check_format(format_)
     with opened_store() as store, watching(progress, quiet) as watch:
         from oakum.patch import copy as copy_place
+        from oakum.patch import copy_result
 
         copied = copy_place(
             store,
@@ -181,8 +179,7 @@ def _copy(
             options=options,  # type: ignore[arg-type]
             progress=watch,
         )
-    outcome = "done" if copied.bytes_sent or copied.manifests_written else "nothing-to-do"
-    document = {"schema": 1, "outcome": outcome, "source": source, "place": place, **_row(copied)}
+    document = copy_result(copied, source, place)
     write_result(result_file, document)
     if format_ == "json":
         show_json(document)
@@ -195,13 +192,4 @@ def _copy(
             f"{place} is {copied.root.digest}: {human(copied.bytes_sent)} sent, "
             f"{human(copied.bytes_kept)} there already, {human(copied.bytes_mounted)} mounted"
         )
-    return exit_code(outcome, detailed)
-
-
-def _row(copied: Copied) -> dict[str, object]:
-    return {
-        "digest": copied.root.digest,
-        "bytes_sent": copied.bytes_sent,
-        "bytes_kept": copied.bytes_kept,
-        "bytes_mounted": copied.bytes_mounted,
-    }
+    return exit_code(document.outcome, detailed)

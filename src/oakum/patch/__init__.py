@@ -27,6 +27,18 @@ from oakum.patch.look import File, inspect, list_files, read_file
 from oakum.patch.pending import remember_lines
 from oakum.patch.publish import Published, publish, send
 from oakum.patch.rebuild import RebuildRequest, Rebuilt, outcome_of, rebuild
+from oakum.patch.results import (
+    BuildResult,
+    BumpResult,
+    CopyResult,
+    Failure,
+    FileList,
+    Forgotten,
+    ImageList,
+    Tagged,
+    build_result,
+    copy_result,
+)
 from oakum.patch.scan import scan, scan_sources
 from oakum.patch.selection import Selection
 from oakum.patch.sources import RepositoryOptions
@@ -34,11 +46,18 @@ from oakum.patch.verify import verify
 
 __all__ = [
     "SCHEMA",
+    "BuildResult",
     "BumpOptions",
+    "BumpResult",
     "Bumped",
     "Change",
+    "CopyResult",
+    "Failure",
     "File",
+    "FileList",
     "Fix",
+    "Forgotten",
+    "ImageList",
     "InstalledPackage",
     "ListedImage",
     "Locked",
@@ -53,9 +72,12 @@ __all__ = [
     "RepositoryOptions",
     "Scan",
     "Selection",
+    "Tagged",
     "Unfixed",
+    "build_result",
     "bump",
     "copy",
+    "copy_result",
     "inspect",
     "list_files",
     "list_images",

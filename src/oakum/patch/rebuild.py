@@ -188,7 +188,8 @@ def _prove(
         shown = "; ".join(f"{p.subject} {p.detail}" for p in proof.problems[:3])
         raise ProofFailed(
             f"the rebuilt image is not right ({len(proof.problems)} problems): {shown}",
-            "nothing was written, tagged or pushed; see the problems with --format json",
+            "nothing was written, tagged or pushed; --format json lists every problem",
+            proof,
         )
     return proof
 
