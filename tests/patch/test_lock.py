@@ -114,3 +114,19 @@ def test_bump_writes_nothing_and_says_what_it_would(
     bumped = bump(lab.store, BuildRequest(project.place), repositories=FRESH)
     assert bumped.text == before.replace(b"1.0-1", b"1.0-2")
     assert project.dockerfile.read_bytes() == before
+
+
+def test_a_lock_that_must_hold_is_checked_before_anything_is_changed(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    name, other = outdated("1.0-1"), outdated("1.0-1")
+    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}\n")
+    lock(lab.store, BuildRequest(project.place))
+    fix(lab, name)
+    held = read_lock(project.place / "oakum.lock")
+    assert project.rebuild(lock=held, locked=True).outcome == "done"
+    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name} {other}\n")
+    before = (project.place / "oakum.lock").read_bytes()
+    with pytest.raises(LockError, match="out of date"):
+        project.rebuild(lock=read_lock(project.place / "oakum.lock"), locked=True)
+    assert (project.place / "oakum.lock").read_bytes() == before

@@ -41,13 +41,8 @@ def build(
         bool, typer.Option("--pull", help="Ask for the bases' newest digests.")
     ] = False,
     push: Annotated[bool, typer.Option("--push", help="Push the image under its names.")] = False,
-    load: Annotated[bool, typer.Option("--load", help="Load it into the docker daemon.")] = False,
-    output: Annotated[
-        list[str],
-        typer.Option(
-            "-o", "--output", metavar="type=oci|docker|local|tar,dest=…", help="Write it elsewhere."
-        ),
-    ] = [],
+    load: o.Load = False,
+    output: o.Outputs = [],
     iidfile: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the image's ID here.")
     ] = None,
@@ -55,13 +50,9 @@ def build(
         Path | None, typer.Option(metavar="FILE", help="Write the result's metadata here.")
     ] = None,
     build_context: o.Contexts = [],
-    locked: Annotated[
-        bool, typer.Option("--locked", help="Fail when oakum.lock is out of date.")
-    ] = False,
+    locked: o.Locked = False,
     no_lock: o.NoLock = False,
-    compression: Annotated[
-        str, typer.Option(metavar="gzip|zstd", help="How new layers are compressed.")
-    ] = "gzip",
+    compression: o.CompressionName = "gzip",
     sandbox: o.Sandbox = None,
     insecure: o.Insecure = [],
     mirror: o.Mirrors = [],

@@ -26,6 +26,7 @@ def bump(
     build_arg: o.BuildArgs = [],
     target: o.Target = None,
     platform: o.PlatformNames = [],
+    build_context: o.Contexts = [],
     write: Annotated[bool, typer.Option("--write", help="Change the files.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Exit 3 if there would be edits.")] = False,
     bump_tags: o.BumpTags = "none",
@@ -69,6 +70,8 @@ def bump(
         arguments=build_arg,
         target=target,
         platform=o.first_platform(platform),
+        contexts=build_context,
+        certificates=ca_certificates,
     )
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
         from oakum.patch import BumpResult, outcome_of, write_bump

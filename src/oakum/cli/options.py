@@ -163,6 +163,18 @@ Tags = Annotated[
     list[str], typer.Option("-t", "--tag", metavar="NAME[:TAG]", help="Name of the image.")
 ]
 NoLock = Annotated[bool, typer.Option("--no-lock", help="Take no notice of oakum.lock.")]
+Locked = Annotated[bool, typer.Option("--locked", help="Fail when oakum.lock is out of date.")]
+CompressionName = Annotated[
+    str,
+    typer.Option("--compression", metavar="gzip|zstd", help="How new layers are compressed."),
+]
+Load = Annotated[bool, typer.Option("--load", help="Load it into the docker daemon.")]
+Outputs = Annotated[
+    list[str],
+    typer.Option(
+        "-o", "--output", metavar="type=oci|docker|local|tar,dest=…", help="Write it elsewhere."
+    ),
+]
 Sandbox = Annotated[
     str | None,
     typer.Option("--sandbox", metavar="runc|crun|bwrap", help="What runs steps; else what works."),

@@ -48,7 +48,11 @@ def rebuild(
     no_cache: o.NoCache = False,
     no_cache_filter: o.NoCacheFilter = [],
     build_context: o.Contexts = [],
+    locked: o.Locked = False,
     no_lock: o.NoLock = False,
+    compression: o.CompressionName = "gzip",
+    load: o.Load = False,
+    output: o.Outputs = [],
     sandbox: o.Sandbox = None,
     bump_tags: o.BumpTags = "none",
     upgrade_at: o.UpgradeAt = "base",
@@ -74,6 +78,7 @@ def rebuild(
     detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Find the fixes, change the Dockerfile, rebuild what that reaches, prove it, push it."""
+    from oakum.cli.build_outputs import parse_outputs, write_outputs
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.rebuild_report import as_markdown, as_text, read_plan
@@ -82,10 +87,12 @@ def rebuild(
 
     check_format(format_, "markdown")
     names = o.references(tag)
-    if push and not names:
-        raise UsageError("there is no name to push", "give one with -t")
-    if push and not write:
-        raise UsageError("--push needs --write", "without --write nothing is built or changed")
+    outputs = parse_outputs(output, load=load)
+    if (push or load) and not names:
+        raise UsageError("there is no name to push or load", "give one with -t")
+    if (push or outputs) and not write:
+        flag = "--push" if push else "--output"
+        raise UsageError(f"{flag} needs --write", "without --write nothing is built or changed")
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
     repositories = o.repository_options(max_age, with_security, keyring, ca_certificates, offline)
     selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, context)
@@ -105,6 +112,7 @@ def rebuild(
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
     )
+    request = o.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
         from oakum.patch import RebuildRequest
         from oakum.patch import rebuild as rebuild_image
@@ -125,6 +133,7 @@ def rebuild(
                 run,
             ),
             watch,
+            lambda built: write_outputs(store, built, outputs, names, watch),
         )
     if plan_out:
         write_result(plan_out, rebuilt.plan)

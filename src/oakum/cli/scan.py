@@ -30,6 +30,11 @@ def scan(
     build_arg: o.BuildArgs = [],
     target: o.Target = None,
     platform: o.PlatformName = None,
+    secret: o.Secrets = [],
+    network: o.NetworkMode = "default",
+    add_host: o.AddHosts = [],
+    build_context: o.Contexts = [],
+    sandbox: o.Sandbox = None,
     report: o.Reports = [],
     only: o.Only = [],
     ignore: o.Ignores = [],
@@ -81,7 +86,17 @@ def scan(
 
         if directory is not None:
             request = o.build_request(
-                directory, dockerfile=file, arguments=build_arg, target=target, platform=platform
+                directory,
+                dockerfile=file,
+                arguments=build_arg,
+                target=target,
+                platform=platform,
+                secrets=secret,
+                network=network,
+                add_hosts=add_host,
+                contexts=build_context,
+                certificates=ca_certificates,
+                sandbox=sandbox,
             )
             found = scan_sources(
                 store,

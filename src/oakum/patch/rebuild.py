@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from oakum.build import (
@@ -13,6 +15,7 @@ from oakum.build import (
     lock_path,
     read_lock,
 )
+from oakum.dockerfile import Lock
 from oakum.errors import PlanMoved, ProofFailed
 from oakum.oci import Reference
 from oakum.patch.bump import Bumped, BumpOptions, plan_bump, write_bump
@@ -96,17 +99,23 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     """How long the build took."""
 
 
-def rebuild(store: Store, request: RebuildRequest, progress: Progress = silent) -> Rebuilt:
+def rebuild(
+    store: Store,
+    request: RebuildRequest,
+    progress: Progress = silent,
+    deliver: Callable[[Built], None] | None = None,
+) -> Rebuilt:
     """Scan, bump, build, verify and publish as one.
 
     Without `write` nothing is changed and the plan is returned.  Nothing is written, tagged or
-    pushed before the proof: `ProofFailed` leaves everything as it was.
+    pushed before the proof: `ProofFailed` leaves everything as it was.  `deliver` may take the
+    proven image elsewhere, before the sources are changed and the names are set.
     """
     lock = read_lock(lock_path(request.build)) if request.use_lock else None
     images = Images(store, request.registry, progress)
     shelves = Shelves(store, request.repositories, progress)
     try:
-        old = current_image(store, request.build, lock, request.registry)
+        old = _current(store, request, lock, progress)
         bumped = plan_bump(
             shelves, images, request.build, request.selection, request.bump, old, lock
         )
@@ -116,11 +125,24 @@ def rebuild(store: Store, request: RebuildRequest, progress: Progress = silent) 
         built = _build(store, request, bumped, progress)
         images.fetch(built.state.stack.layers)
         proof = _prove(store, shelves, request, bumped, built, old, progress)
+        if deliver is not None:
+            deliver(built)
         write_bump(request.build, bumped, built.lock)
         published = _publish(store, request, bumped, built, progress)
     finally:
         shelves.close()
     return _rebuilt(request, bumped, built, old, proof, published)
+
+
+def _current(
+    store: Store, request: RebuildRequest, lock: Lock | None, progress: Progress
+) -> Built | None:
+    """The image as its sources stand, where it is known; a lock that must hold is checked."""
+    old = current_image(store, request.build, lock, request.registry)
+    if old is None and request.build.locked:
+        wanted = msgspec.structs.replace(request.build, lock=lock)
+        return build(store, wanted, options=request.registry, progress=progress)
+    return old
 
 
 def _same_plan(expected: Plan | None, actual: Plan) -> None:
@@ -160,7 +182,9 @@ def outcome_of(plan: Plan) -> Outcome:
 
 
 def _build(store: Store, request: RebuildRequest, bumped: Bumped, progress: Progress) -> Built:
-    wanted = msgspec.structs.replace(request.build, dockerfile_text=bumped.text, lock=bumped.lock)
+    wanted = msgspec.structs.replace(
+        request.build, dockerfile_text=bumped.text, lock=bumped.lock, locked=False
+    )
     return build(store, wanted, options=request.registry, progress=progress)
 
 
