@@ -130,3 +130,38 @@ def test_a_lock_that_must_hold_is_checked_before_anything_is_changed(
     with pytest.raises(LockError, match="out of date"):
         project.rebuild(lock=read_lock(project.place / "oakum.lock"), locked=True)
     assert (project.place / "oakum.lock").read_bytes() == before
+
+
+def test_a_lock_follows_its_steps_when_pins_are_raised_and_a_block_goes_in(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    inherited, pinned, free = outdated("1.0-1"), outdated("1.0-1"), outdated("1.0-1")
+    update = "apt-get update && apt-get install -y"
+    base = lab.make_base(f"{inherited}:1", f"RUN {update} {inherited}")
+    project.write(f"FROM {base}\nRUN {update} {pinned}=1.0-1 {free}\nRUN true\n")
+    lock(lab.store, BuildRequest(project.place))
+    for name in (inherited, pinned, free):
+        fix(lab, name)
+    held = read_lock(project.place / "oakum.lock")
+    rebuilt = project.rebuild(lock=held)
+    assert rebuilt.outcome == "done"
+    assert sorted(c.kind for c in rebuilt.plan.changes) == ["block", "lock", "pin"]
+    made = read_lock(project.place / "oakum.lock")
+    assert made is not None
+    by_run = {step.run: dict(step.packages) for step in made.steps}
+    assert by_run[1] == {f"{inherited}:amd64": "1.0-2"}
+    assert by_run[2] == {f"{pinned}:amd64": "1.0-2", f"{free}:amd64": "1.0-2"}
+    project.build(lock=made, locked=True)
+    assert project.rebuild(lock=made).outcome == "nothing-to-do"
+
+
+def test_an_edited_step_keeps_the_locked_versions_of_what_it_still_installs(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    name, other = outdated("1.0-1"), outdated("1.0-1")
+    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name} {other}\n")
+    lock(lab.store, BuildRequest(project.place))
+    fix(lab, name)
+    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y --no-upgrade {name}\n")
+    built = project.build(lock=read_lock(project.place / "oakum.lock"))
+    assert b"1.0-1" in lab_files(lab, built).read(f"usr/bin/{name}")

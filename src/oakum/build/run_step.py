@@ -20,7 +20,7 @@ from oakum.build.sandboxed import run_on_layers
 from oakum.build.stack import identity
 from oakum.build.state import DEFAULT_PATH, PROXY_ARGS, StageState
 from oakum.build.steps import Found, NotCached, Stages, Workshop
-from oakum.dockerfile import Instruction, Mount, command_mark, parse_mount
+from oakum.dockerfile import Instruction, LockedStep, Mount, command_mark, parse_mount
 from oakum.errors import BuildError, LockError, Unsupported
 from oakum.packages import parse_status
 from oakum.progress import Event
@@ -111,35 +111,42 @@ def run_instruction(
     """Carry out a RUN, or take its layer from the cache."""
     began = time.monotonic()
     run = _Run(shop, state, instruction, expand)
-    mark = command_mark(" ".join(run.argv))
-    locked = _locked(shop, stage, number, mark)
+    mark = run_mark(instruction)
+    entry = _entry(shop, stage, number, mark)
+    pins = entry.packages if entry else None
+    # An entry that is the step's by its number alone was made for another command: what it
+    # installs is held at those versions, but nobody promised that it installs just that.
+    promised = pins if entry and entry.command in ("", mark) else None
     sources = [mount_identity(shop, stages, mount) for mount in run.mounts]
     key = _key(shop, state, run, sources)
     why = "no result of these inputs in the cache"
     if shop.request.no_cache or stage in shop.request.no_cache_filter:
         why = "the cache was not to be used"
     else:
-        found = shop.cache.find(key, locked)
+        found = shop.cache.find(key, promised)
         if found is not None:
             state.add_history(run.history(state), empty=False)
             return Found(found, True, time.monotonic() - began, command=mark)
-        if locked is not None and shop.cache.results(key):
+        if promised is not None and shop.cache.results(key):
             why = "the lock asks for other package versions"
     if shop.request.only_cached:
         raise NotCached(stage, instruction)
     with shop.slots:
-        result = _execute(shop, stages, state, run, locked, stage)
+        result = _execute(shop, stages, state, run, (pins, promised), stage)
     shop.cache.put(key, result)
     state.add_history(run.history(state), empty=False)
     return Found(result, False, time.monotonic() - began, why, mark)
 
 
-def _locked(shop: Workshop, stage: str, number: int, mark: str) -> Mapping[str, str] | None:
+def run_mark(instruction: Instruction) -> str:
+    """What a lock finds a RUN by when lines move: its words."""
+    words = instruction.arguments if instruction.json else [script_of(instruction)]
+    return command_mark(" ".join(words))
+
+
+def _entry(shop: Workshop, stage: str, number: int, mark: str) -> LockedStep | None:
     lock = shop.request.lock
-    if lock is None:
-        return None
-    step = lock.step(stage, number, str(shop.request.platform), mark)
-    return step.packages if step else None
+    return lock.step(stage, number, str(shop.request.platform), mark) if lock else None
 
 
 def _key(shop: Workshop, state: StageState, run: _Run, sources: Sequence[object]) -> str:
@@ -165,9 +172,10 @@ def _execute(
     stages: Stages,
     state: StageState,
     run: _Run,
-    locked: Mapping[str, str] | None,
+    locks: tuple[Mapping[str, str] | None, Mapping[str, str] | None],
     stage: str,
 ) -> StepResult:
+    pins, promised = locks
     began = time.monotonic()
     tree = shop.snapshots.tree(state.stack.layers)
     check_pins(shop, state, tree, run.instruction)
@@ -176,7 +184,7 @@ def _execute(
     upper.mkdir(parents=True)
     os.chmod(upper, 0o755)
     try:
-        status = _sandboxed(shop, stages, state, run, locked, tree, scratch, upper, stage)
+        status = _sandboxed(shop, stages, state, run, pins, tree, scratch, upper, stage)
         if status != 0:
             raise BuildError(
                 f"line {run.instruction.first_line}: the step failed with exit code {status}: "
@@ -186,7 +194,7 @@ def _execute(
         epoch = shop.request.source_date_epoch
         layer, content = shop.layering.of_upper(upper, state.epoch if epoch is None else epoch)
         packages = _changed_packages(shop, state, tree, upper)
-        _check_lock(run.instruction, packages, locked)
+        _check_lock(run.instruction, packages, promised)
         shop.snapshots.keep(scratch / "kept", layer.diff_id)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

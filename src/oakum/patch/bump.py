@@ -57,6 +57,7 @@ from oakum.patch.current import current_image
 from oakum.patch.interface import Change, Fix, Plan, Unfixed
 from oakum.patch.pending import Origins, advisories_of, find_fixes
 from oakum.patch.pins import PinTarget, as_package, judge_pin
+from oakum.patch.relock import relocated
 from oakum.patch.selection import Selection
 from oakum.patch.sources import Content, RepositoryOptions, Shelves
 from oakum.patch.tags import BumpTags, next_tag
@@ -188,7 +189,7 @@ class _Bump:
         self.edits += self._pins(survey_)
         self._rest(survey_)
         text = apply_edits(self.dockerfile.raw, self.edits)
-        new_lock = self._new_lock()
+        new_lock = self._new_lock(text)
         lock_changed = bool(self.raised) or (new_lock is not None and new_lock != self.lock)
         return Bumped(
             self._described(text, new_lock, lock_changed),
@@ -584,8 +585,8 @@ class _Bump:
 
     # The lock.
 
-    def _new_lock(self) -> Lock | None:
-        """The lock to build with: the old one's entries, raised where something changes."""
+    def _new_lock(self, text: bytes) -> Lock | None:
+        """The lock to build `text` with: the old one's entries, raised where something changes."""
         platform = str(self.request.platform)
         steps: list[LockedStep] = []
         if self.lock is not None:
@@ -600,7 +601,9 @@ class _Bump:
         bases = (
             [] if self.lock is None else [b for b in self.lock.bases if not self._moved(b.image)]
         )
-        return Lock(tuple(bases), tuple(sorted(steps, key=lambda s: (s.stage, s.run))))
+        edited = parse_dockerfile(text, self.dockerfile.name)
+        moved = relocated(steps, self.dockerfile, edited)
+        return Lock(tuple(bases), tuple(sorted(moved, key=lambda s: (s.stage, s.run))))
 
     def _moved(self, image: str) -> bool:
         return any(
