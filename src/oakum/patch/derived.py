@@ -29,17 +29,21 @@ RULES: tuple[tuple[str, str], ...] = (
     (r".*\.py[co]", "compiled Python"),
     (r"usr/share/(mime|applications|icons|info|glib-2\.0|fonts)(/.*)?", "caches of desktop data"),
     (r"usr/lib/(locale|ssl|gconv|x86_64-linux-gnu/gconv)(/.*)?", "locales and converters"),
-    (r"usr/(s?bin|share/man|lib)(/.*)?", "links that update-alternatives places"),
     (r"run(/.*)?", "what a running system keeps"),
     (r"tmp(/.*)?", "temporary files"),
 )
 """(pattern of the whole path, reason); the first that matches counts."""
 
+ALTERNATIVES = b"/etc/alternatives/"
+"""Where the links lead that update-alternatives places anywhere."""
+
 _COMPILED = tuple((re.compile(pattern.encode()), reason) for pattern, reason in RULES)
 
 
-def derived_reason(path: bytes) -> str | None:
-    """Why a path that no package ships may change, or None."""
+def derived_reason(path: bytes, link: bytes = b"") -> str | None:
+    """Why a path that no package ships may change, or None; `link` is a symlink's target."""
+    if link.startswith(ALTERNATIVES):
+        return "update-alternatives"
     for pattern, reason in _COMPILED:
         if pattern.fullmatch(path):
             return reason

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from oakum.build import Image
-from oakum.layer import Kind, Layer
+from oakum.layer import Kind, Layer, index_blob
 from oakum.layer.compression import decompressed
 from oakum.layer.read import max_layer_bytes
 from oakum.layer.tar import TarStream, read_tar
+from oakum.oci import Digest
 from oakum.packages import (
     Package,
     audit,
@@ -59,7 +60,7 @@ def prove(
     changed = 0
     explained: dict[str, int] = {}
     if expectation.old is not None:
-        unexplained, changed, explained = _paths(content, expectation)
+        unexplained, changed, explained = _paths(store, content, expectation)
         problems += unexplained
     progress(Event("verify", "done" if not problems else "failed"))
     return Proof(
@@ -177,7 +178,9 @@ def _md5_of_layer(store: Store, layer: Layer, paths: set[bytes]) -> dict[bytes, 
 # Every path that changed is explained.
 
 
-def _paths(content: Content, expectation: Expectation) -> tuple[list[Problem], int, dict[str, int]]:
+def _paths(
+    store: Store, content: Content, expectation: Expectation
+) -> tuple[list[Problem], int, dict[str, int]]:
     old = expectation.old
     assert old is not None
     owned = _owned_by_changed(old, content)
@@ -187,12 +190,13 @@ def _paths(content: Content, expectation: Expectation) -> tuple[list[Problem], i
         layer.diff_id in rerun if rerun is not None else layer.diff_id not in old_layers
         for layer in content.layers
     ]
+    foreign = _removed_by_no_step(store, content, new_layers, old_layers)
     problems: list[Problem] = []
     explained = {"package": 0, "step": 0, "derived": 0}
     total = 0
     for change in diff_trees(old.files.tree, content.files.tree):
         total += 1
-        reason = _explain(change, content, owned, new_layers)
+        reason = _explain(change, owned, new_layers, foreign)
         if reason is None:
             problems.append(
                 Problem(
@@ -207,17 +211,40 @@ def _paths(content: Content, expectation: Expectation) -> tuple[list[Problem], i
 
 
 def _explain(
-    change: PathChange, content: Content, owned: set[bytes], new_layers: Sequence[bool]
+    change: PathChange, owned: set[bytes], new_layers: Sequence[bool], foreign: set[bytes]
 ) -> str | None:
     if change.path in owned:
         return "package"
-    if derived_reason(change.path) is not None:
+    node = change.new or change.old
+    assert node is not None
+    link = node.entry.link if node.entry.kind is Kind.SYMLINK else b""
+    if derived_reason(change.path, link) is not None:
         return "derived"
     if change.how is Difference.REMOVED:
-        return "step" if any(new_layers) else None
-    assert change.new is not None
-    layer = change.new.layer
+        return None if _is_below(change.path, foreign) else "step"
+    layer = node.layer
     return "step" if 0 <= layer < len(new_layers) and new_layers[layer] else None
+
+
+def _removed_by_no_step(
+    store: Store, content: Content, new_layers: Sequence[bool], old_layers: set[Digest]
+) -> set[bytes]:
+    """Paths that a layer takes away which is neither the old image's nor a step's."""
+    found: set[bytes] = set()
+    for layer, is_step in zip(content.layers, new_layers, strict=True):
+        if is_step or layer.diff_id in old_layers:
+            continue
+        index = index_blob(store, layer.descriptor, layer.diff_id)
+        found |= {entry.path for entry in index.entries if entry.kind is not Kind.DIRECTORY}
+    return found
+
+
+def _is_below(path: bytes, places: set[bytes]) -> bool:
+    while path:
+        if path in places:
+            return True
+        path = path.rpartition(b"/")[0]
+    return False
 
 
 def _owned_by_changed(old: Content, new: Content) -> set[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from oakum.build import Image, Images
@@ -18,6 +20,13 @@ from oakum.store import Store
 from oakum.transport import RegistryOptions
 
 _EXPECTED = "expected"
+_VALUE = re.compile(r"=\S+")
+_FIXES = re.compile(
+    r"RUN (?:\|\d+ .*)?/bin/sh -c apt-get update && DEBIAN_FRONTEND=noninteractive\s+"
+    r"apt-get install -y --no-install-recommends --only-upgrade\s+(?:[a-z0-9][^\s;&|]*=\S+\s+)+"
+    r"&& rm -rf /var/lib/apt/lists/\* # buildkit"
+)
+"""History line of the block of fixes that a bump writes."""
 
 
 def remember_expected(store: Store, manifest: Digest, fixes: tuple[Fix, ...]) -> None:
@@ -54,17 +63,42 @@ def verify(
     shelves = Shelves(store, repositories, progress)
     try:
         image, content = _read(images, shelves, name, platform or host_platform())
-        old = _read(images, shelves, against, image.config.platform)[1] if against else None
+        old_image, old = None, None
+        if against:
+            old_image, old = _read(images, shelves, against, image.config.platform)
         wanted = _wanted(store, shelves, image, content, selection) if pending else ()
     finally:
         shelves.close()
-    proof = prove(store, image, content, Expectation(wanted, old), progress)
+    rerun = rerun_layers(old_image, image) if old_image else None
+    proof = prove(store, image, content, Expectation(wanted, old, rerun), progress)
     if not has_dpkg(content.files):
         note = "the image has no dpkg database: packages and their files were not checked"
         proof = msgspec.structs.replace(proof, notes=(*proof.notes, note))
     if command is not None:
         proof = run_in_image(store, image.layers, image.config, command, proof, progress)
     return proof
+
+
+def rerun_layers(old: Image, new: Image) -> frozenset[str]:
+    """Diff IDs of the layers of `new` that a step of `old` made anew, or oakum's block of fixes.
+
+    A step is known again by its history line, versions (whatever stands behind a ``=``) aside.  A
+    layer that was committed from a container has none.
+    """
+    known = {_step(line) for line in old.config.created_by()}
+    before = {layer.diff_id for layer in old.layers}
+    lines = new.config.created_by()
+    return frozenset(
+        str(layer.diff_id)
+        for number, layer in enumerate(new.layers)
+        if layer.diff_id not in before
+        and number < len(lines)
+        and (_step(lines[number]) in known or _FIXES.fullmatch(lines[number]))
+    )
+
+
+def _step(line: str) -> str:
+    return " ".join(_VALUE.sub("=", line).split())
 
 
 def _read(images: Images, shelves: Shelves, name: str, platform: Platform) -> tuple[Image, Content]:
