@@ -165,3 +165,18 @@ def test_an_edited_step_keeps_the_locked_versions_of_what_it_still_installs(
     project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y --no-upgrade {name}\n")
     built = project.build(lock=read_lock(project.place / "oakum.lock"))
     assert b"1.0-1" in lab_files(lab, built).read(f"usr/bin/{name}")
+
+
+def test_a_glob_that_takes_the_fix_is_raised_through_the_lock(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    name = outdated("1.0-1")
+    text = f"FROM BASE\nRUN apt-get update && apt-get install -y '{name}=1.0*'\n"
+    project.write(text)
+    project.build()
+    assert project.rebuild().outcome == "nothing-to-do"
+    fix(lab, name)
+    rebuilt = project.rebuild()
+    assert project.dockerfile.read_text() == text.replace("BASE", lab.base)
+    assert [(c.kind, c.new) for c in rebuilt.plan.changes] == [("lock", "1.0-2")]
+    assert project.rebuild().outcome == "nothing-to-do"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -23,8 +24,8 @@ class PinTarget(msgspec.Struct, frozen=True):
     """Whether the archive no longer has the pinned version."""
     why: str
     """Reason, for people."""
-    held_back: str | None = None
-    """Reason for which a newer version is not taken: ``ceiling``, ``ignored``."""
+    held_back: Literal["ceiling", "not-in-archive"] | None = None
+    """Why a version that is wanted cannot be had."""
 
 
 def upstream(version: str) -> str:
@@ -47,19 +48,35 @@ def judge_pin(
     matching = [offer for offer in common if allows(pinned, offer.version)]
     vanished = not matching
     if not here:
-        return PinTarget(mention, None, False, "the archive does not have this package")
+        why = (
+            f"the image's archives have no package {mention.package}; where a step adds its "
+            "source, build the image first"
+        )
+        return PinTarget(mention, None, False, why, "not-in-archive")
     best = _best(mention, first, common, selection)
     if vanished:
         return _repaired(mention, pinned, common, best)
     current = matching[0]
     if best is None or compare_versions(best.version, current.version) <= 0:
-        return PinTarget(mention, None, False, "it is the newest")
+        return _newest(mention, first, current, selection)
     if allows(pinned, best.version):
         return PinTarget(mention, None, False, f"the pattern takes {best.version}")
     why = f"{best.version} is in {best.repository}"
     if len(repositories) > 1 and here[0].version != best.version:
         why += f" (the newest that every platform has; {here[0].version} is not)"
     return PinTarget(mention, best, False, why)
+
+
+def _newest(
+    mention: Mention, repository: AptRepository, current: Candidate, selection: Selection
+) -> PinTarget:
+    """A pin that stays, unless a ceiling is all that keeps it."""
+    ceiling = selection.ceilings.get(mention.package)
+    chosen = repository.policy(mention.package, mention.architecture or repository.architecture)
+    if ceiling and chosen and compare_versions(chosen.version, current.version) > 0:
+        why = f"{chosen.version} is above the ceiling {ceiling}"
+        return PinTarget(mention, None, False, why, "ceiling")
+    return PinTarget(mention, None, False, "it is the newest")
 
 
 def _repaired(
@@ -73,7 +90,8 @@ def _repaired(
     why = f"{pinned} is not in the archive any more"
     nearest = _nearest(pinned, common)
     if nearest is None:
-        return PinTarget(mention, None, True, f"{why}, and no version is on every platform")
+        why += ", and no version is on every platform"
+        return PinTarget(mention, None, True, why, "not-in-archive")
     if best is not None and best.version != nearest.version:
         newer = compare_versions(best.version, nearest.version) > 0
         if best.security and newer:

@@ -1,4 +1,4 @@
-"""A lock's entries after its Dockerfile was edited: steps are worded and numbered anew."""
+"""The lock of an edited Dockerfile: versions are raised, steps are worded and numbered anew."""
 
 from __future__ import annotations
 
@@ -7,7 +7,74 @@ from collections.abc import Iterable
 import msgspec
 
 from oakum.build import run_mark
-from oakum.dockerfile import Dockerfile, Instruction, LockedStep, fixes_blocks, in_block, stages
+from oakum.dockerfile import (
+    Dockerfile,
+    Instruction,
+    Lock,
+    LockedStep,
+    fixes_blocks,
+    in_block,
+    parse_dockerfile,
+    stages,
+)
+from oakum.patch.draft import Draft
+from oakum.patch.project import Project, stage_name
+
+
+def relock(project: Project, lock: Lock | None, draft: Draft, text: bytes) -> Lock | None:
+    """The lock to build `text` with: the old one's entries, raised where the draft says so.
+
+    None when there was no lock and nothing needs one.
+    """
+    platform = str(project.request.platform)
+    raised = _raised(project, draft, platform)
+    keys = {(step.stage, step.run, step.platform) for step in raised}
+    kept = lock.steps if lock else ()
+    steps = [s for s in kept if (s.stage, s.run, s.platform) not in keys] + raised
+    if lock is None and not steps:
+        return None
+    moved = {c.package for c in draft.changes if c.kind in ("lock", "base")}
+    bases = [
+        base
+        for base in (lock.bases if lock else ())
+        if base.image not in moved and base.image.partition("@")[0] not in moved
+    ]
+    current = [_current(project, draft, step) for step in steps]
+    edited = parse_dockerfile(text, project.dockerfile.name)
+    placed = relocated(current, project.dockerfile, edited)
+    return Lock(tuple(bases), tuple(sorted(placed, key=lambda s: (s.stage, s.run))))
+
+
+def _raised(project: Project, draft: Draft, platform: str) -> list[LockedStep]:
+    """Entries of the steps that have to run again, with the versions that they must install."""
+    made: dict[tuple[str, int], dict[str, str]] = {}
+    for one in draft.raised:
+        made.setdefault((one.stage, one.run), {})[one.package] = one.version
+    steps = {(s.stage, s.run): s for s in (project.built.steps if project.built else ()) if s.run}
+    return [
+        LockedStep(*key, platform, steps[key].command, {**steps[key].packages, **versions})
+        for key, versions in made.items()
+    ]
+
+
+def _current(project: Project, draft: Draft, step: LockedStep) -> LockedStep:
+    """The entry with the versions that the fixes ask for, and without vanished ones."""
+    stage = next((s for s in project.stages if stage_name(s) == step.stage), None)
+    content = project.content(stage) if stage else None
+    if content is None:
+        return step
+    repository = project.shelves.repository(content)
+    fixed = {f"{f.package}:{f.architecture}": f.fixed for f in draft.fixes}
+    packages = {}
+    for name, version in step.packages.items():
+        package, _, architecture = name.partition(":")
+        wanted = fixed.get(name, version)
+        offered = [offer.version for offer in repository.versions(package, architecture)]
+        if wanted and offered and wanted not in offered:
+            chosen = repository.policy(package, architecture)
+            wanted = chosen.version if chosen is not None else wanted
+        packages[name] = wanted
+    return msgspec.structs.replace(step, packages=packages)
 
 
 def relocated(
