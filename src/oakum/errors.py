@@ -83,6 +83,10 @@ class RepositoryError(OakumError):
     """A package repository that cannot be read or must not be trusted."""
 
 
+class NoRepository(RepositoryError):
+    """An image whose packages cannot be looked up: no known database, or no package sources."""
+
+
 class LockError(OakumError):
     """A lock file that is damaged, or out of date where it must not be."""
 

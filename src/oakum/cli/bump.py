@@ -39,6 +39,7 @@ def bump(
     max_version: o.Ceilings = [],
     max_age: o.MaxAge = 300.0,
     with_security: o.WithSecurity = False,
+    apt_source: o.AptSources = [],
     keyring: o.Keyrings = [],
     offline: o.Offline = False,
     insecure: o.Insecure = [],
@@ -62,7 +63,9 @@ def bump(
 
     check_format(format_)
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    repositories = o.repository_options(max_age, with_security, keyring, ca_certificates, offline)
+    repositories = o.repository_options(
+        max_age, with_security, apt_source, keyring, ca_certificates, offline
+    )
     selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, context)
     request = o.build_request(
         context,

@@ -85,6 +85,14 @@ WithSecurity = Annotated[
         "--with-security", help="Look into the security suite even if the image lacks it."
     ),
 ]
+AptSources = Annotated[
+    list[str],
+    typer.Option(
+        "--apt-source",
+        metavar="LINE",
+        help="Package source beside the image's own, as a line of sources.list.",
+    ),
+]
 Keyrings = Annotated[
     list[Path],
     typer.Option("--keyring", metavar="FILE", help="Further keyring that may sign a repository."),
@@ -250,6 +258,7 @@ def _checked(mirrors: list[str]) -> list[str]:
 def repository_options(
     max_age: float,
     with_security: bool,
+    sources: list[str],
     keyrings: list[Path],
     certificates: Path | None,
     offline: bool,
@@ -257,7 +266,9 @@ def repository_options(
     """What the options say about package repositories."""
     from oakum.patch import RepositoryOptions
 
-    return RepositoryOptions(max_age, with_security, tuple(keyrings), certificates, offline)
+    return RepositoryOptions(
+        max_age, with_security, tuple(sources), tuple(keyrings), certificates, offline
+    )
 
 
 def selection_of(

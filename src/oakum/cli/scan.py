@@ -53,6 +53,7 @@ def scan(
     no_lock: o.NoLock = False,
     max_age: o.MaxAge = 300.0,
     with_security: o.WithSecurity = False,
+    apt_source: o.AptSources = [],
     keyring: o.Keyrings = [],
     offline: o.Offline = False,
     insecure: o.Insecure = [],
@@ -74,7 +75,9 @@ def scan(
     if fail_on is not None and fail_on not in LEVELS:
         raise UsageError(f"unknown severity {fail_on!r}", f"one of {', '.join(LEVELS)}")
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    repositories = o.repository_options(max_age, with_security, keyring, ca_certificates, offline)
+    repositories = o.repository_options(
+        max_age, with_security, apt_source, keyring, ca_certificates, offline
+    )
     directory = Path(image) if Path(image).is_dir() and "://" not in image else None
     selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, directory)
     with (

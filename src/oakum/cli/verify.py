@@ -36,6 +36,7 @@ def verify(
     max_version: o.Ceilings = [],
     max_age: o.MaxAge = 300.0,
     with_security: o.WithSecurity = False,
+    apt_source: o.AptSources = [],
     keyring: o.Keyrings = [],
     offline: o.Offline = False,
     insecure: o.Insecure = [],
@@ -54,7 +55,9 @@ def verify(
 
     check_format(format_)
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    repositories = o.repository_options(max_age, with_security, keyring, ca_certificates, offline)
+    repositories = o.repository_options(
+        max_age, with_security, apt_source, keyring, ca_certificates, offline
+    )
     chosen = bool(report or only or ignore or ignore_file or max_version)
     selection, _ = o.selection_of(report, only, ignore, ignore_file, max_version)
     with opened_store(runs_steps=run is not None) as store, watching(progress, quiet) as watch:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from oakum.errors import InvalidImage
+from oakum.errors import NoRepository
 from oakum.layer import Layer, index_blob
 from oakum.oci import Platform
 from oakum.packages import Package, has_dpkg, read_dpkg
@@ -24,6 +24,8 @@ class RepositoryOptions(msgspec.Struct, frozen=True):
     """Seconds for which an index that was fetched is taken as current."""
     with_security: bool = False
     """Whether to look into the distribution's security suite even if the image does not."""
+    sources: tuple[str, ...] = ()
+    """Package sources beside the image's own, as lines of sources.list(5)."""
     keyrings: tuple[Path, ...] = ()
     """Further keyrings that may sign a repository."""
     ca_certificates: Path | None = None
@@ -70,11 +72,11 @@ class Shelves:
     def repository(self, content: Content, architecture: str | None = None) -> AptRepository:
         """The apt repositories that the image is configured for.
 
-        Raises `InvalidImage` for an image without dpkg, `RepositoryError` for one that cannot
-        be read or trusted.
+        Raises `NoRepository` for an image without dpkg or without package sources,
+        `RepositoryError` for a source that cannot be read or trusted.
         """
         if not has_dpkg(content.files):
-            raise InvalidImage(
+            raise NoRepository(
                 "the image has no dpkg database: " + what_is(content.files),
                 "oakum finds fixes for Debian's and Ubuntu's packages so far",
             )
@@ -87,10 +89,17 @@ class Shelves:
                 self.store.cache("apt"),
                 max_age=self.options.max_age,
                 with_security=self.options.with_security,
+                more_sources=self.options.sources,
                 keyrings=self.options.keyrings,
                 ca_certificates=self.options.ca_certificates,
                 offline=self.options.offline,
                 progress=self.progress,
+            )
+        if not self._opened[key].sources:
+            raise NoRepository(
+                f"the image names no package sources ({what_is(content.files)}), so nothing is "
+                "known about fixes",
+                "name them: --apt-source 'deb http://MIRROR/debian SUITE main' --keyring FILE",
             )
         return self._opened[key]
 

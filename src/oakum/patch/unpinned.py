@@ -18,8 +18,9 @@ from oakum.dockerfile import (
     allows,
     set_fixes_block,
 )
+from oakum.errors import NoRepository
 from oakum.patch.draft import Draft, Raise
-from oakum.patch.interface import Change, Fix
+from oakum.patch.interface import Change, Fix, Unfixed
 from oakum.patch.pending import Origins, find_fixes
 from oakum.patch.project import Project, stage_name
 from oakum.patch.selection import Selection
@@ -38,10 +39,15 @@ def raise_unpinned(
     if base is None:
         return Draft()
     pins = _Pins(project, survey, chain, done)
-    draft = _base_fixes(project, survey, selection, placing, pins, base)
-    if project.built is None:
-        return draft
-    return draft.plus(_installed_fixes(project, selection, pins, base, done.plus(draft)))
+    try:
+        draft = _base_fixes(project, survey, selection, placing, pins, base)
+        if project.built is None:
+            return draft
+        return draft.plus(_installed_fixes(project, selection, pins, base, done.plus(draft)))
+    except NoRepository as error:
+        if not any(mention.pinned for mention in survey.mentions):
+            raise
+        return Draft(notes=(f"only pins were looked at: {error.what}",))
 
 
 class _Pins:
@@ -97,8 +103,23 @@ def _base_fixes(
     if upgrades:
         draft = draft.plus(_by_upgrade(project, upgrades, wanted))
         return draft.plus(_block(project, root, selection, placing, [], image))
+    if base.files.tree.lookup(b"usr/bin/apt-get") is None:
+        return draft.plus(Draft(unfixed=tuple(_without_apt(fix) for fix in wanted)))
     draft = draft.plus(Draft(fixes=tuple(wanted)))
     return draft.plus(_block(project, root, selection, placing, wanted, image))
+
+
+def _without_apt(fix: Fix) -> Unfixed:
+    detail = f"{fix.fixed} is there, and the base image has no apt: it needs a newer base"
+    return Unfixed(
+        fix.package,
+        fix.architecture,
+        fix.installed,
+        fix.advisories,
+        "not-editable",
+        detail,
+        fix.severity,
+    )
 
 
 # The block of fixes.

@@ -66,6 +66,7 @@ def open_apt(
     *,
     max_age: float = 0.0,
     with_security: bool = False,
+    more_sources: Sequence[str] = (),
     keyrings: Sequence[Path] = (),
     ca_certificates: Path | None = None,
     offline: bool = False,
@@ -76,12 +77,13 @@ def open_apt(
 
     `architecture` is the image's own, in dpkg's words.  What the cache holds is used without
     asking when it was checked within `max_age` seconds.  `keyrings` are trusted beside the
-    image's own keys.  `with_security` adds the distribution's security suite where the image's
+    image's own keys, `more_sources` are entries (one-line format) beside the image's own.
+    `with_security` adds the distribution's security suite where the image's
     sources lack it.  `RepositoryError` when any enabled source cannot be read or trusted.
     """
     configuration = read_configuration(files)
     architectures = _architectures(files, configuration, architecture)
-    sources, remarks = read_sources(files, architecture, architectures)
+    sources, remarks = read_sources(files, architecture, architectures, more_sources)
     notes = list(remarks)
     suite, derived = missing_security(sources, files)
     if suite:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from urllib.parse import urlsplit
 
@@ -96,14 +96,15 @@ def without_credentials(url: str) -> str:
 
 
 def read_sources(
-    files: ImageFiles, native: str, architectures: tuple[str, ...]
+    files: ImageFiles, native: str, architectures: tuple[str, ...], more: Sequence[str] = ()
 ) -> tuple[tuple[Source, ...], tuple[str, ...]]:
     """All enabled binary sources, and notes on entries that cannot offer anything.
 
-    `architectures` are those that the image is configured for, the native one first.
-    `RepositoryError` where apt would refuse an entry, and for methods that oakum does not have.
+    `architectures` are those that the image is configured for, the native one first; `more` are
+    entries in the one-line format besides the image's own.  `RepositoryError` where apt would
+    refuse an entry, and for methods that oakum does not have.
     """
-    entries: list[Entry] = []
+    entries: list[Entry] = list(_one_line("\n".join(more), "--apt-source", native))
     for path in ["etc/apt/sources.list", *parts(files, "etc/apt/sources.list.d", _EXTENSIONS)]:
         read = _deb822 if path.endswith(".sources") else _one_line
         entries.extend(islice(read(read_text(files, path), path, native), _MOST + 1))
