@@ -16,12 +16,11 @@ import time
 from pathlib import Path
 
 from support.mirror import debian_mirror, security_mirror
+from support.outdated import outdated_pins
 from support.registry import running_registry
 
 SUITE = "bookworm"
 PLACE = Path(__file__).resolve().parent.parent / ".demo"
-PINS = (("nginx", "nginx-common"), ("curl", "libcurl4"), ("openssl", "libssl3"))
-"""Packages that a fix may be pending for, with what they need in the same version."""
 
 
 def main() -> None:
@@ -88,7 +87,7 @@ def make_project(base: str) -> tuple[Path, str]:
     (project / "app").mkdir(parents=True)
     (project / "app" / "run").write_text("#!/bin/sh\nexec nginx -g 'daemon off;'\n")
     (project / "app" / "run").chmod(0o755)
-    pins = outdated_pins(base)
+    pins = pins_of(base)
     (project / "Dockerfile").write_text(
         f"FROM {base}\n"
         f"RUN apt-get update && apt-get install -y {' '.join(pins)}\n"
@@ -98,8 +97,8 @@ def make_project(base: str) -> tuple[Path, str]:
     return project, pins[0].partition("=")[0]
 
 
-def outdated_pins(base: str) -> list[str]:
-    """``package=version`` of the release suite, for the first package with a newer version."""
+def pins_of(base: str) -> list[str]:
+    """``package=version`` of packages that have a newer version in the base image's archive."""
     from oakum.build import Images
     from oakum.oci import host_platform
     from oakum.patch import RepositoryOptions
@@ -111,16 +110,10 @@ def outdated_pins(base: str) -> list[str]:
         image = Images(store, RegistryOptions()).find(base, host_platform())
         shelves = Shelves(store, RepositoryOptions())
         content = shelves.content(image.layers, image.config.platform)
-        repository = shelves.repository(content)
         try:
-            for names in PINS:
-                offers = [repository.versions(name, repository.architecture) for name in names]
-                if all(len(found) > 1 for found in offers):
-                    oldest = [found[-1].version for found in offers]
-                    return [f"{n}={v}" for n, v in zip(names, oldest, strict=True)]
+            return outdated_pins(shelves.repository(content))
         finally:
             shelves.close()
-    raise SystemExit("no package of the demo has a pending fix today: the archive has moved on")
 
 
 def say(text: str) -> None:

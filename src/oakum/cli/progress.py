@@ -92,7 +92,7 @@ class _Lines:
             *whole, task.tail = (task.tail + event.text).split("\n")
             seconds = time.monotonic() - task.began
             for line in whole:
-                self._say(f"#{task.number} {seconds:.1f} {line.rstrip(chr(13))}")
+                self._say(f"#{task.number} {seconds:.1f} {_last_drawn(line)}")
         else:
             if task.tail:
                 self._say(f"#{task.number} {task.tail}")
@@ -104,6 +104,11 @@ class _Lines:
     def finish(self) -> None:
         """Nothing is left open."""
         self._out.flush()
+
+
+def _last_drawn(line: str) -> str:
+    """What a terminal would show of a line that draws over itself with carriage returns."""
+    return line.rstrip("\r").rpartition("\r")[2]
 
 
 def _amount(task: _Task, event: Event) -> str:
