@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from oakum.build import BuildRequest
 from oakum.errors import BuildError, PlanMoved, ProofFailed
-from oakum.patch import BumpOptions, Selection
-from patch.conftest import Project
+from oakum.patch import BumpOptions, Selection, bump, write_bump
+from patch.conftest import FRESH, Project
 from support.lab import Deb, Lab
 
 Outdated = Callable[..., str]
@@ -256,3 +257,17 @@ def test_a_base_that_is_not_newest_gets_one_block_of_fixes(
     )
     project.rebuild(tag="1.0.3", bump=BumpOptions())
     assert project.dockerfile.read_text() == text
+
+
+def test_an_edit_that_somebody_makes_meanwhile_is_not_lost(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    name = outdated("1.0-1")
+    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}=1.0-1\n")
+    project.build()
+    fix(lab, name)
+    bumped = bump(lab.store, BuildRequest(project.place), repositories=FRESH)
+    project.dockerfile.write_text("FROM scratch\n# mine\n")
+    with pytest.raises(PlanMoved, match="changed meanwhile"):
+        write_bump(BuildRequest(project.place), bumped)
+    assert project.dockerfile.read_text() == "FROM scratch\n# mine\n"

@@ -30,6 +30,7 @@ from oakum.dockerfile import (
     survey,
     unified_diff,
 )
+from oakum.errors import PlanMoved
 from oakum.oci import Platform, digest_of
 from oakum.patch.bases import raise_bases
 from oakum.patch.current import current_image
@@ -128,9 +129,17 @@ def bump(
 def write_bump(request: BuildRequest, bumped: Bumped, lock: Lock | None = None) -> None:
     """Write the new Dockerfile, and the lock where it belongs beside it.
 
+    `PlanMoved` when the Dockerfile is not the one any more that the bump was worked out for.
+
     `lock` is what a build of the new Dockerfile resolved to; by default the planned one.
     """
-    if bumped.text != read_dockerfile(request).raw:
+    now = read_dockerfile(request).raw
+    if digest_of(now) not in (bumped.plan.dockerfile_digest, bumped.plan.new_digest):
+        raise PlanMoved(
+            f"{dockerfile_path(request)} was changed meanwhile, so it was not written",
+            "run the command again on what it is now",
+        )
+    if bumped.text != now:
         write_source(dockerfile_path(request), bumped.text)
     written = lock or bumped.lock
     if bumped.write_lock and written is not None:
