@@ -16,11 +16,10 @@ def write_source(path: Path, data: bytes) -> None:
     `AccessDenied` where that is not permitted, another `OakumError` for a full disk and the like.
     """
     try:
-        real = path.resolve()
-        if real.exists() and not real.is_file():
+        if path.exists() and not path.is_file():
             path.write_bytes(data)  # a pipe or a device cannot be replaced
         else:
-            _replace(real, data)
+            _replace(path.resolve(), data)
     except PermissionError as error:
         raise AccessDenied(
             f"cannot write {path}: {error.strerror}", "check who may write to it and its directory"
