@@ -269,7 +269,7 @@ class Solver:
         if stage.platform:
             platform = parse_platform(self._expand_global(stage.platform, stage.from_))
         if name in self._request.contexts:
-            return self._image(self._request.contexts[name], platform)
+            return self._based(stage, self._request.contexts[name], platform)
         parent = find_stage(self._stages, name, stage.index)
         if parent is not None:
             waited = self._await(self._futures[parent.index])
@@ -278,7 +278,13 @@ class Solver:
             state = StageState(platform)
             state.set_env("PATH", DEFAULT_SCRATCH_PATH)
             return state
-        return self._image(name, platform)
+        return self._based(stage, name, platform)
+
+    def _based(self, stage: Stage, name: str, platform: Platform) -> StageState:
+        """The state of an image that a stage begins with: its layers came by the FROM."""
+        state = self._image(name, platform)
+        state.lines = [stage.from_.first_line] * len(state.stack.layers)
+        return state
 
     def _image(self, name: str, platform: Platform) -> StageState:
         plain = name
