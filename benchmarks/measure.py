@@ -1,0 +1,63 @@
+"""Running a command and measuring it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.memory import Watch
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one repetition of a job took."""
+
+    seconds: float
+    """Wall clock time."""
+    memory: int
+    """Peak, in bytes."""
+    pushed: int | None = None
+    """Bytes that the registry stored anew, for jobs that push."""
+    builder: float | None = None
+    """Seconds that the builder stage ran, where the tool tells."""
+
+    def then(self, other: Sample) -> Sample:
+        """Both commands, one after the other."""
+        return replace(
+            self, seconds=self.seconds + other.seconds, memory=max(self.memory, other.memory)
+        )
+
+
+class CommandFailed(Exception):
+    """A measured or preparing command did not succeed; says how it ended."""
+
+
+def measured(
+    command: Sequence[str | Path], log: Path, *daemons: int, env: dict[str, str] | None = None
+) -> Sample:
+    """Run a command, its output into `log`; `daemons` are processes that work for it."""
+    with log.open("ab") as output:
+        output.write(f"\n$ {' '.join(map(str, command))}\n".encode())
+        output.flush()
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **(env or {})},
+        )
+        watch = Watch(process.pid, *daemons)
+        watch.start()
+        _, waited, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        process.returncode = status = os.waitstatus_to_exitcode(waited)
+    memory = watch.stop() or usage.ru_maxrss * 1024
+    if status:
+        end = log.read_text(errors="replace")[-2000:]
+        raise CommandFailed(f"{' '.join(map(str, command))} ended with {status}\n{end}")
+    return Sample(seconds, memory)
