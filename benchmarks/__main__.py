@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Callable
 
 from benchmarks.document import PAGE, RESULTS, table, write_page, write_results
 from benchmarks.machine import facts
-from benchmarks.measure import CommandFailed
+from benchmarks.measure import JobFailed
 from benchmarks.rows import rows
 from benchmarks.scan import scan
 from benchmarks.startup import show_help
@@ -37,6 +38,7 @@ ROWS = {name: (name,) for name in JOBS} | {
 
 def main() -> int:
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = {job for row in arguments.only or ROWS for job in ROWS[row]}
     failed = []
     measured: dict[str, Samples] = {}
@@ -48,7 +50,7 @@ def main() -> int:
             _say(f"== {name}")
             try:
                 measured |= JOBS[name](world)
-            except (CommandFailed, RuntimeError) as error:
+            except JobFailed as error:
                 failed.append(name)
                 _say(f"{name} failed: {error}")
     found = list(rows(measured))

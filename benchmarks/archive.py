@@ -8,6 +8,7 @@ import subprocess
 import urllib.request
 from dataclasses import dataclass, field
 
+from benchmarks.measure import JobFailed
 from oakum.repository.versions import compare_versions
 from support.roots import SUITE, mirror
 
@@ -27,8 +28,6 @@ class Package:
 class Pins:
     """Packages that are raised together, since they come out of one source."""
 
-    name: str
-    """The package that is wanted."""
     old: dict[str, str]
     """Versions of the release suite, by package."""
     new: dict[str, str]
@@ -44,11 +43,16 @@ def suites() -> tuple[str, str]:
 
 
 class Archive:
-    """The release and the security suite."""
+    """The release and the security suite: the newest version of each package, by name."""
 
-    def __init__(self) -> None:
-        self.release = _index(mirror(), SUITE)
-        self.security = _index(f"{mirror()}-security", f"{SUITE}-security")
+    def __init__(self, release: dict[str, Package], security: dict[str, Package]) -> None:
+        self.release = release
+        self.security = security
+
+    @classmethod
+    def today(cls) -> Archive:
+        """As the mirror has it."""
+        return cls(_index(mirror(), SUITE), _index(f"{mirror()}-security", f"{SUITE}-security"))
 
     def newest(self, name: str) -> str:
         """The newest version of a package in both suites."""
@@ -57,16 +61,15 @@ class Archive:
     def pending(self, *preferred: str, without: Pins | None = None) -> Pins:
         """Pins of the first of these packages that has a fix, else of any that has one."""
         taken = without.old if without else {}
-        others = sorted(name for name in self.security if not name.startswith("lib"))
+        others = sorted(self.security)
         for name in (*preferred, *others):
             if name not in taken and self._pends(name):
                 names = self._family(name)
                 return Pins(
-                    name,
                     {each: self.release[each].version for each in names},
                     {each: self.security[each].version for each in names},
                 )
-        raise LookupError("no package of the release suite has a fix in the security suite today")
+        raise JobFailed("no package of the release suite has a fix in the security suite today")
 
     def _pends(self, name: str) -> bool:
         if name not in self.release or name not in self.security:
@@ -109,7 +112,7 @@ def _index(address: str, suite: str) -> dict[str, Package]:
 
 
 def _package(stanza: str) -> Package:
-    fields = dict(re.findall(r"^([A-Za-z-]+): ?(.*)$", stanza, re.M))
+    fields: dict[str, str] = dict(re.findall(r"^([A-Za-z-]+): ?(.*)$", stanza, re.M))
     relations = ",".join(fields.get(name, "") for name in ("Depends", "Pre-Depends"))
     names = (re.split(r"[\s(:]", word.strip())[0] for word in re.split(r"[,|]", relations))
     return Package(

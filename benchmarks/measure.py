@@ -23,7 +23,7 @@ class Sample:
     pushed: int | None = None
     """Bytes that the registry stored anew, for jobs that push."""
     builder: float | None = None
-    """Seconds that the builder stage ran, where the tool tells."""
+    """Seconds that steps of the builder stage ran, where the tool tells; cached ones are none."""
 
     def then(self, other: Sample) -> Sample:
         """Both commands, one after the other."""
@@ -32,8 +32,14 @@ class Sample:
         )
 
 
-class CommandFailed(Exception):
-    """A measured or preparing command did not succeed; says how it ended."""
+class JobFailed(Exception):
+    """A job cannot be measured; says why."""
+
+
+def _environment(more: dict[str, str] | None) -> dict[str, str]:
+    """This process's, without what keeps an installed Python from using its compiled modules."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return kept | (more or {})
 
 
 def measured(
@@ -49,15 +55,19 @@ def measured(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env={**os.environ, **(env or {})},
+            env=_environment(env),
         )
         watch = Watch(process.pid, *daemons)
         watch.start()
-        _, waited, usage = os.wait4(process.pid, 0)
+        try:
+            _, waited, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
         seconds = time.perf_counter() - begin
         process.returncode = status = os.waitstatus_to_exitcode(waited)
     memory = watch.stop() or usage.ru_maxrss * 1024
     if status:
         end = log.read_text(errors="replace")[-2000:]
-        raise CommandFailed(f"{' '.join(map(str, command))} ended with {status}\n{end}")
+        raise JobFailed(f"{' '.join(map(str, command))} ended with {status}\n{end}")
     return Sample(seconds, memory)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from benchmarks.measure import measured
 from benchmarks.workflows import Samples
-from benchmarks.world import REFERENCE_PACKAGES, World, hold
-from support.roots import debian_tar
+from benchmarks.world import World, hold, reference_root
 
 SIZE = 10**9
 """Bytes of the image's files, at least."""
@@ -61,9 +60,8 @@ def transfer(world: World) -> dict[str, Samples]:
 def _context(world: World) -> Path:
     """A Debian root, and the same again below other directories until the size is reached."""
     context = world.context("big")
-    root = context / "root.tar"
-    hold(debian_tar(*REFERENCE_PACKAGES), root)
-    with tarfile.open(root) as tar:
+    hold(reference_root(), context / "root.tar")
+    with tarfile.open(context / "root.tar") as tar:
         once = sum(member.size for member in tar)
     copies = -(-SIZE // once)
     lines = [f"ADD root.tar {'/' if not copy else f'/copy-{copy}/'}" for copy in range(copies)]

@@ -19,9 +19,8 @@ from support.daemon import running_daemon
 from support.registry import running_registry
 from support.roots import debian_tar
 
-MACHINE = "base:12"
+BASE = "base:12"
 REFERENCE = "reference:1"
-REFERENCE_PACKAGES = ("nginx-light", "python3", "python3-pip", "curl")
 
 
 @dataclass
@@ -43,23 +42,23 @@ class World:
 
     @cached_property
     def archive(self) -> Archive:
-        return Archive()
+        return Archive.today()
 
     @cached_property
     def base(self) -> str:
         """A Debian of the release suite alone, whose apt knows the security suite too."""
-        return self.publish(MACHINE, "base", (), "")
+        return self.publish(BASE, debian_tar(), "")
 
     @cached_property
     def reference(self) -> str:
         """A real image of several hundred megabytes, with fixes pending."""
         more = "COPY app /srv/app\nRUN useradd --create-home app\n"
-        return self.publish(REFERENCE, "reference", REFERENCE_PACKAGES, more)
+        return self.publish(REFERENCE, reference_root(), more)
 
-    def publish(self, name: str, folder: str, packages: tuple[str, ...], more: str) -> str:
+    def publish(self, name: str, root: Path, more: str) -> str:
         """Make an image on a Debian root and push it; its name."""
-        context = self.context(folder)
-        hold(debian_tar(*packages), context / "root.tar")
+        context = self.context(name.partition(":")[0])
+        hold(root, context / "root.tar")
         (context / "sources.list").write_text("\n".join(suites()) + "\n")
         write_app(context / "app")
         (context / "Dockerfile").write_text(
@@ -77,6 +76,12 @@ class World:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
         return place
+
+
+def reference_root() -> Path:
+    """The Debian of the reference image, with documentation."""
+    made: Path = debian_tar("nginx-light", "python3", "python3-pip", "curl", slim=False)
+    return made
 
 
 @contextmanager
