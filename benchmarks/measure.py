@@ -19,7 +19,7 @@ class Sample:
     seconds: float
     """Wall clock time."""
     memory: int
-    """Peak, in bytes."""
+    """Peak, in bytes; 0 if the command was over before anybody looked."""
     pushed: int | None = None
     """Bytes that the registry stored anew, for jobs that push."""
     builder: float | None = None
@@ -60,13 +60,12 @@ def measured(
         watch = Watch(process.pid, *daemons)
         watch.start()
         try:
-            _, waited, usage = os.wait4(process.pid, 0)
+            status = process.wait()
         except BaseException:
             process.kill()
             raise
         seconds = time.perf_counter() - begin
-        process.returncode = status = os.waitstatus_to_exitcode(waited)
-    memory = watch.stop() or usage.ru_maxrss * 1024
+    memory = watch.stop()
     if status:
         end = log.read_text(errors="replace")[-2000:]
         raise JobFailed(f"{' '.join(map(str, command))} ended with {status}\n{end}")

@@ -110,7 +110,7 @@ def _pushed(samples: Samples, job: str) -> Iterator[Row]:
 def _memory(samples: Samples, job: str) -> Row:
     peaks = {name: max(sample.memory for sample in each) for name, each in samples.items()}
     own = peaks.pop("oakum")
-    peers = ", ".join(f"{name} {peak / MB:.0f} MB" for name, peak in peaks.items())
+    peers = ", ".join(f"{name} {peak / MB:.0f} MB" for name, peak in peaks.items() if peak)
     return Row(f"peak memory: {job}", f"{own / MB:.0f} MB", peers, "", "≤ 300 MB", own <= MEMORY)
 
 

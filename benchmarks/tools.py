@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
 
-import oakum
+from benchmarks import HERE
 from benchmarks.measure import JobFailed, Sample, measured
 from support.daemon import DOCKER
 
@@ -50,7 +50,7 @@ class Oakum(Tool):
     def __init__(self, place: Path) -> None:
         super().__init__(place)
         # As pip does when it installs.
-        compileall.compile_dir(Path(oakum.__file__).parent, quiet=1)
+        compileall.compile_dir(HERE.parent / "src", quiet=1)
 
     @property
     def store(self) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.document import BEGIN, END, write_page
+from benchmarks.document import BEGIN, END, write_page, write_results
 from benchmarks.measure import Sample
 from benchmarks.rows import Row, rows
 
@@ -54,6 +55,14 @@ def test_the_page_keeps_what_stands_around_the_table(tmp_path: Path) -> None:
     text = page.read_text()
     assert text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n")
     assert "old" not in text and "| job | 1 s | other 2 s | 0.50 | ≤ 1 | yes |" in text
+
+
+def test_every_figure_is_kept(tmp_path: Path) -> None:
+    measured = {"push": {"oakum": took(1, 2), "skopeo": took(3, 4)}}
+    write_results(measured, rows(measured), {"cores": "2"}, tmp_path / "results.json")
+    kept = json.loads((tmp_path / "results.json").read_bytes())
+    assert [sample["seconds"] for sample in kept["samples"]["push"]["skopeo"]] == [3, 4]
+    assert kept["rows"][0]["met"] is True and kept["facts"] == {"cores": "2"}
 
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
