@@ -42,7 +42,8 @@ demo: demo-system venv
 	PYTHONPATH=tests $(BIN)/python demo/demo.py
 
 bench: system venv
-	$(BIN)/python -m benchmarks
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	$(BIN)/python -m benchmarks $(BENCH)
 
 docs: venv
 	$(BIN)/python docs/generate.py

@@ -24,19 +24,24 @@ def mirror() -> str:
         pytest.skip(str(error))
 
 
-def debian_tar(*packages: str) -> Path:
-    """A tar of a minimal Debian root with apt, and these packages of the release suite."""
+def debian_tar(*packages: str, slim: bool = True) -> Path:
+    """A tar of a minimal Debian root with apt, and these packages of the release suite.
+
+    A slim one is without documentation and translations, as Debian's slim images are.
+    """
     if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
         pytest.skip("making a Debian root needs root and mmdebstrap")
-    name = "-".join([SUITE, *packages])
+    name = "-".join([SUITE, *packages, *([] if slim else ["full"])])
     made = MADE / f"{name}.tar"
     MADE.mkdir(parents=True, exist_ok=True)
     with (MADE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
             part = MADE / f"{name}.part.tar"
-            command = ["mmdebstrap", "--variant=minbase", "--dpkgopt=path-exclude=/usr/share/doc/*"]
-            command += ["--dpkgopt=path-exclude=/usr/share/locale/*"]
+            command = ["mmdebstrap", "--variant=minbase"]
+            if slim:
+                command += ["--dpkgopt=path-exclude=/usr/share/doc/*"]
+                command += ["--dpkgopt=path-exclude=/usr/share/locale/*"]
             command += ["--customize-hook=rm -f $1/etc/dpkg/dpkg.cfg.d/99mmdebstrap"]
             command += [f"--include={','.join(packages)}"] if packages else []
             command += [SUITE, str(part), f"deb {mirror()} {SUITE} main"]

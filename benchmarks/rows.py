@@ -1,0 +1,134 @@
+"""The table: what was measured against what is to be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.measure import Sample
+from benchmarks.workflows import Samples
+
+MB = 10**6
+MEMORY = 300 * MB
+
+JOBS = {
+    "workflow-1": "pin raised, rebuilt, pushed",
+    "workflow-2": "the same with two stages",
+    "unchanged": "nothing changed, built again",
+    "scan-cold": "scan of the reference image, cold",
+    "scan-warm": "the same, warm",
+    "push": "push of a 1 GB image",
+    "pull": "pull of a 1 GB image",
+    "help": "`oakum --help`",
+}
+"""How jobs are called in the table."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table, as it is shown."""
+
+    job: str
+    oakum: str
+    peer: str
+    ratio: str
+    """Median, lowest and highest over the repetitions; empty where it says nothing."""
+    reach: str
+    met: bool | None
+    """None for a line that is there to compare only."""
+
+
+def rows(measured: dict[str, Samples]) -> Iterator[Row]:
+    """The lines for the jobs that ran."""
+    for job in ("workflow-1", "workflow-2"):
+        if job in measured:
+            yield _against(measured, job, "docker", 0.4)
+            yield _against(measured, job, "buildah", 0.55)
+    if "workflow-2" in measured:
+        yield _builder(measured["workflow-2"]["oakum"])
+    if "unchanged" in measured:
+        yield _within(measured, "unchanged", 0.35)
+    if "scan-cold" in measured:
+        yield _against(measured, "scan-cold", "syft", 0.25)
+        yield _within(measured, "scan-warm", 0.3)
+    for job in ("workflow-1", "workflow-2"):
+        if job in measured:
+            yield from _pushed(measured[job], JOBS[job])
+    for job in ("push", "pull"):
+        if job in measured:
+            yield _against(measured, job, "skopeo", 1.0)
+    for job, samples in measured.items():
+        yield _memory(samples, JOBS[job])
+    if "help" in measured:
+        yield _help(measured["help"])
+
+
+def _against(measured: dict[str, Samples], job: str, peer: str, reach: float) -> Row:
+    own, other = measured[job]["oakum"], measured[job][peer]
+    ratio = _middle(own) / _middle(other)
+    pairs = [a.seconds / b.seconds for a, b in zip(own, other, strict=True)]
+    return Row(
+        JOBS[job],
+        _seconds(own),
+        f"{peer} {_seconds(other)}",
+        f"{ratio:.2f} ({min(pairs):.2f}–{max(pairs):.2f})",
+        f"≤ {reach:g}",
+        ratio <= reach,
+    )
+
+
+def _within(measured: dict[str, Samples], job: str, reach: float) -> Row:
+    own = measured[job]["oakum"]
+    peers = ", ".join(
+        f"{name} {_seconds(samples)}" for name, samples in measured[job].items() if name != "oakum"
+    )
+    return Row(JOBS[job], _seconds(own), peers, "", f"≤ {reach:g} s", _middle(own) <= reach)
+
+
+def _builder(own: list[Sample]) -> Row:
+    seconds = max(sample.builder or 0.0 for sample in own)
+    return Row("its builder stage", f"{seconds:.2f} s", "", "", "0 s", round(seconds, 2) == 0)
+
+
+def _pushed(samples: Samples, job: str) -> Iterator[Row]:
+    own = [sample.pushed or 0 for sample in samples["oakum"]]
+    for peer in ("docker", "buildah"):
+        other = [sample.pushed or 0 for sample in samples[peer]]
+        ratio = median(own) / median(other)
+        compared = peer == "docker"
+        yield Row(
+            f"bytes pushed: {job}",
+            f"{median(own) / MB:.1f} MB",
+            f"{peer} {median(other) / MB:.1f} MB",
+            f"{ratio:.2f} ({min(own) / max(other):.2f}–{max(own) / min(other):.2f})",
+            "≤ 1" if compared else "",
+            max(own) <= min(other) if compared else None,
+        )
+
+
+def _memory(samples: Samples, job: str) -> Row:
+    peaks = {name: max(sample.memory for sample in each) for name, each in samples.items()}
+    own = peaks.pop("oakum")
+    peers = ", ".join(f"{name} {peak / MB:.0f} MB" for name, peak in peaks.items() if peak)
+    return Row(f"peak memory: {job}", f"{own / MB:.0f} MB", peers, "", "≤ 300 MB", own <= MEMORY)
+
+
+def _help(samples: Samples) -> Row:
+    over = _middle(samples["oakum"]) - _middle(samples["python"])
+    return Row(
+        JOBS["help"],
+        _seconds(samples["oakum"]),
+        f"`python3 -c pass` {_seconds(samples['python'])}",
+        f"{over:+.2f} s",
+        "≤ +0.2 s",
+        over <= 0.2,
+    )
+
+
+def _middle(samples: list[Sample]) -> float:
+    return median(sample.seconds for sample in samples)
+
+
+def _seconds(samples: list[Sample]) -> str:
+    return f"{_middle(samples):.2f} s"
