@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from oakum.errors import InvalidImage
 from oakum.oci import Compression
 
-GZIP_LEVEL = 6
+GZIP_LEVEL = 3
 ZSTD_LEVEL = 3
 BLOCK = 1 << 20
 """Bytes in a gzip member, and the unit in which layers are passed on."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from oakum.build import Image
-from oakum.layer import Kind, Layer, index_blob
+from oakum.layer import Entry, Kind, Layer, index_blob
 from oakum.layer.compression import decompressed
 from oakum.layer.read import max_layer_bytes
 from oakum.layer.tar import TarStream, read_tar
@@ -107,15 +107,55 @@ def _database(content: Content, old: Content | None) -> list[Problem]:
 def _files(
     store: Store, content: Content, old: Content | None
 ) -> tuple[list[Problem], int, list[str]]:
-    wanted: dict[bytes, tuple[Package, str, str]] = {}
-    diverted = diversions(content.files)
+    shipped, missing = _shipped(content)
+    before = _shipped(old)[0] if old else {}
+    doubtful: dict[int, dict[bytes, _Shipped]] = {}
+    for where, one in shipped.items():
+        if old is None or not _unchanged(where, one, before.get(where), old):
+            doubtful.setdefault(one.layer, {})[one.entry.path] = one
+    problems = []
+    for number, files in sorted(doubtful.items()):
+        places = {path: one.entry.offset for path, one in files.items()}
+        found = _md5_of_layer(store, content.layers[number], places)
+        problems += [
+            Problem("files", f"/{one.path}", f"is not what {one.package} ships")
+            for path, one in files.items()
+            if found.get(path) != one.md5
+        ]
+    notes = []
+    if missing:
+        notes.append(
+            f"{len(missing)} files that packages ship are not there "
+            f"(as in images without documentation), such as {missing[0]}"
+        )
+    return sorted(problems, key=lambda p: p.subject), len(shipped), notes
+
+
+class _Shipped(msgspec.Struct, frozen=True):
+    """A file that a package ships, where it is in the image."""
+
+    package: str
+    """Name and version."""
+    path: str
+    """As the package names it."""
+    md5: str
+    """As the package has it."""
+    layer: int
+    """Number of the layer that it is in."""
+    entry: Entry
+    """What is there."""
+
+
+def _shipped(content: Content) -> tuple[dict[bytes, _Shipped], list[str]]:
+    """The files that packages ship with an md5, without conffiles; and those that are missing."""
+    found: dict[bytes, _Shipped] = {}
     missing: list[str] = []
-    by_layer: dict[int, set[bytes]] = {}
-    places: dict[bytes, tuple[int, bytes]] = {}
+    diverted = diversions(content.files)
     tree = content.files.tree
     for package in content.packages:
         sums = info_file(content.files, package, "md5sums") if package.installed else None
         conffiles = {path for path, _ in package.conffiles}
+        name = f"{package.name} {package.version}"
         for path, digest in parse_md5sums(sums) if sums else ():
             if path in conffiles:
                 continue
@@ -123,54 +163,44 @@ def _files(
             node = tree.file(where)
             if node is None:
                 missing.append(f"{package.name}: {path}")
-                continue
-            wanted[where] = (package, path, digest)
-            by_layer.setdefault(node.layer, set()).add(node.entry.path)
-            places[where] = (node.layer, node.entry.path)
-    found = {
-        number: _md5_of_layer(store, content.layers[number], paths)
-        for number, paths in by_layer.items()
-    }
-    problems = []
-    for where, (package, path, digest) in wanted.items():
-        layer, entry_path = places[where]
-        actual = found[layer].get(entry_path)
-        if actual != digest and not _was_so(old, where, content, places[where]):
-            problems.append(
-                Problem("files", f"/{path}", f"is not what {package.name} {package.version} ships")
-            )
-    notes = []
-    if missing:
-        notes.append(
-            f"{len(missing)} files that packages ship are not there "
-            f"(as in images without documentation), such as {missing[0]}"
-        )
-    return problems, len(wanted), notes
+            else:
+                found[where] = _Shipped(name, path, digest, node.layer, node.entry)
+    return found, missing
 
 
-def _was_so(old: Content | None, where: bytes, content: Content, place: tuple[int, bytes]) -> bool:
-    """Whether the old image had the same content there: then it is not this change's doing."""
-    if old is None:
-        return False
-    before = old.files.tree.file(where)
-    now = content.files.tree.file(where)
-    return before is not None and now is not None and before.entry.digest == now.entry.digest
+def _unchanged(where: bytes, now: _Shipped, before: _Shipped | None, old: Content) -> bool:
+    """Whether the old image has the same file, and expected the same there.
+
+    Then it is as it was: a difference from what the package ships is not this change's doing.
+    """
+    if before is not None and before.md5 == now.md5:
+        return before.entry.digest == now.entry.digest
+    there = old.files.tree.file(where)
+    return before is None and there is not None and there.entry.digest == now.entry.digest
 
 
-def _md5_of_layer(store: Store, layer: Layer, paths: set[bytes]) -> dict[bytes, str]:
-    """md5 of the files of a layer, computed once and kept."""
+def _md5_of_layer(store: Store, layer: Layer, places: Mapping[bytes, int]) -> dict[bytes, str]:
+    """md5 of files of a layer, computed once and kept; the layer is read no further than needed.
+
+    `places` gives the offset of each file: of members of one name the tree shows the last.
+    """
     raw = store.records.get("md5", layer.diff_id)
     known: dict[bytes, str] = msgspec.msgpack.decode(raw, type=dict[bytes, str]) if raw else {}
-    if paths <= known.keys():
+    wanted = set(places.keys() - known.keys())
+    if not wanted:
         return known
-    found: dict[bytes, str] = {}
+    found = dict(known)
     with store.blobs.open(layer.descriptor.digest) as file:
         for header, content in read_tar(TarStream(decompressed(file), max_layer_bytes())):
-            if header.kind is Kind.FILE and (header.path in paths or header.path in known):
-                hasher = hashlib.md5(usedforsecurity=False)
-                for piece in content:
-                    hasher.update(piece)
-                found[header.path] = hasher.hexdigest()
+            if header.path not in wanted or header.offset != places[header.path]:
+                continue
+            hasher = hashlib.md5(usedforsecurity=False)
+            for piece in content:
+                hasher.update(piece)
+            found[header.path] = hasher.hexdigest()
+            wanted.discard(header.path)
+            if not wanted:
+                break
     store.records.put("md5", layer.diff_id, msgspec.msgpack.encode(found))
     return found
 
