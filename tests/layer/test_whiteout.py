@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from oakum.errors import InvalidImage
 from oakum.layer import Entry, Kind, sort_key
 from oakum.layer.write import member_name
+from support.disks import overlay
 from support.layers import END, header, index_of, on_disk, unpack
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="overlayfs's marks need root")
@@ -85,18 +84,6 @@ def test_a_whiteout_stands_before_what_replaces_it_and_an_opaque_mark_behind_its
     ]
     shuffled = [*entries[3:], *entries[:3]]
     assert sorted(shuffled, key=sort_key) == entries
-
-
-@contextmanager
-def overlay(place: Path, *lowers: Path) -> Iterator[Path]:
-    """The lowers, the lowest first, as the kernel merges them."""
-    place.mkdir()
-    option = "lowerdir=" + ":".join(map(str, reversed(lowers)))
-    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", option, place], check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", place], check=True)
 
 
 def paths(root: Path) -> set[str]:

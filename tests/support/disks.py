@@ -44,3 +44,16 @@ def fill(place: Path) -> None:
                 pass
         except OSError:
             return
+
+
+@contextmanager
+def overlay(place: Path, *lowers: Path) -> Iterator[Path]:
+    """Directories in overlayfs's form, the lowest first, as the kernel merges them."""
+    place.mkdir()
+    option = "lowerdir=" + ":".join(map(str, reversed(lowers)))
+    command = ["mount", "-t", "overlay", "overlay", "-o", f"ro,{option}", place]
+    subprocess.run(command, check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
