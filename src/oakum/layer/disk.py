@@ -139,7 +139,8 @@ class DirectoryUnpacker:
 
     def finish(self) -> None:
         """Place whiteouts, then the directories' times, which unpacking has disturbed."""
-        for kind, path in self._removed:
+        # A directory that is whited out comes before whiteouts in it, which are then idle.
+        for kind, path in sorted(self._removed, key=lambda one: (one[1], one[0] is Kind.OPAQUE)):
             try:
                 self._remove(kind, path)
             except OSError as error:
