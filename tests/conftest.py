@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from oakum.store import Store
 from support.archive import Key, Server
@@ -13,6 +14,10 @@ from support.daemon import Daemon, running_daemon
 from support.lab import Deb, Lab
 from support.registry import running_registry
 from support.roots import debian_tar
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("oakum", deadline=None)
+settings.load_profile("oakum")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from oakum.errors import InvalidImage
+from oakum.layer.frames import ZSTD_MAGIC, ZstdFrames, is_skippable
 from oakum.oci import Compression
 
 GZIP_LEVEL = 3
@@ -20,6 +21,7 @@ ZSTD_LEVEL = 3
 BLOCK = 1 << 20
 """Bytes in a gzip member, and the unit in which layers are passed on."""
 MAX_ZSTD_WINDOW = 1 << 27
+_LEAST_PORTION = 512
 
 
 class Readable(Protocol):
@@ -35,7 +37,11 @@ class Sink(Protocol):
 
 
 class _Gzip:
-    """Concatenated gzip members, decompressed in pieces of bounded size."""
+    """Concatenated gzip members, decompressed in pieces of bounded size.
+
+    A decompressor copies what it was given and did not use, so a blob of a million tiny members
+    would cost a copy of the whole input for each: how much is given follows what was used.
+    """
 
     def __init__(self, source: Readable, head: bytes) -> None:
         from isal import isal_zlib
@@ -43,31 +49,46 @@ class _Gzip:
         self._new: Callable[[], Any] = lambda: isal_zlib.decompressobj(wbits=31)
         self._error: Any = isal_zlib.error
         self._source = source
-        self._pending = head
+        self._input = head
+        self._at = 0
+        self._portion = len(head)
         self._member = self._new()
 
     def read(self, size: int, /) -> bytes:
         while True:
+            if self._at == len(self._input):
+                self._input, self._at = self._source.read(BLOCK), 0
             if self._member.eof:
-                self._pending = (self._member.unused_data or b"") + self._pending
-                if not self._pending:
-                    self._pending = self._source.read(BLOCK)
-                if not self._pending.rstrip(b"\0"):
+                if self._only_padding():
                     return b""
                 self._member = self._new()
-            if not self._pending:
-                self._pending = self._source.read(BLOCK)
-                if not self._pending:
-                    raise _cut_off("gzip")
-            try:
-                out = self._member.decompress(self._pending, size)
-            except self._error as error:
-                raise InvalidImage(
-                    f"the layer's gzip data is damaged: {error}", "fetch the image again"
-                ) from error
-            self._pending = self._member.unconsumed_tail or b""
+            if not self._input:
+                raise _cut_off("gzip")
+            out = self._decompress(size)
             if out:
-                return bytes(out)
+                return out
+
+    def _decompress(self, size: int) -> bytes:
+        given = self._input[self._at : self._at + self._portion]
+        try:
+            out = self._member.decompress(given, size)
+        except self._error as error:
+            raise InvalidImage(
+                f"the layer's gzip data is damaged: {error}", "fetch the image again"
+            ) from error
+        left = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+        used = len(given) - len(left or b"")
+        self._at += used
+        self._portion = min(BLOCK, max(_LEAST_PORTION, 2 * used))
+        return bytes(out)
+
+    def _only_padding(self) -> bool:
+        """Whether nothing but zero bytes is left, which tapes and some tools append."""
+        while self._at < len(self._input):
+            if self._input[self._at] or self._input[self._at :].strip(b"\0"):
+                return False
+            self._input, self._at = self._source.read(BLOCK), 0
+        return True
 
 
 class _Plain:
@@ -83,23 +104,29 @@ class _Plain:
 
 
 class _Zstd:
+    """Concatenated zstd frames; skippable ones are passed over."""
+
     def __init__(self, source: Readable, head: bytes) -> None:
         import zstandard
 
+        self._frames = ZstdFrames(_Plain(source, head).read)
         decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_ZSTD_WINDOW)
         self._reader = decompressor.stream_reader(
-            _Plain(source, head),  # type: ignore[arg-type]
+            self._frames,  # type: ignore[arg-type]
             read_across_frames=True,
         )
         self._error: type[Exception] = zstandard.ZstdError
 
     def read(self, size: int, /) -> bytes:
         try:
-            return self._reader.read(size)
+            out = self._reader.read(size)
         except self._error as error:
             raise InvalidImage(
                 f"the layer's zstd data is damaged: {error}", "fetch the image again"
             ) from error
+        if not out and not self._frames.whole:
+            raise _cut_off("zstd")
+        return out
 
 
 def _cut_off(kind: str) -> InvalidImage:
@@ -110,7 +137,7 @@ def detect(head: bytes) -> Compression:
     """The compression that the first bytes of a blob show."""
     if head[:2] == b"\x1f\x8b":
         return Compression.GZIP
-    if head[:4] == b"\x28\xb5\x2f\xfd":
+    if head[:4] == ZSTD_MAGIC or is_skippable(head[:4]):
         return Compression.ZSTD
     return Compression.NONE
 

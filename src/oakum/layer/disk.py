@@ -14,13 +14,15 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from oakum.errors import StoreError
+from oakum.errors import OakumError, StoreError
 from oakum.layer.compression import BLOCK
 from oakum.layer.entry import Entry, Kind
-from oakum.layer.tar import Header, damaged
+from oakum.layer.paths import damaged
+from oakum.layer.tar import Header
 
 _OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
 _KEPT_XATTRS = ("security.capability", "user.")
+_LAYERS_FAULT = frozenset((errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR))
 
 
 class DirectoryUnpacker:
@@ -28,6 +30,7 @@ class DirectoryUnpacker:
 
     def __init__(self, root: Path, *, user_namespace: bool) -> None:
         self._root = os.fsencode(root)
+        self._user_namespace = user_namespace
         self._opaque_xattr = _OPAQUE_XATTRS[1] if user_namespace else _OPAQUE_XATTRS[0]
         self._times: dict[bytes, Header] = {}
         self._made: set[bytes] = {b""}
@@ -42,8 +45,8 @@ class DirectoryUnpacker:
         try:
             self._parents(header.path)
             self._clear(header, path)
-            self._make(header, path, content)
-            if header.kind is not Kind.HARDLINK:
+            made = self._make(header, path, content)
+            if made and header.kind is not Kind.HARDLINK:
                 self._dress(header, path)
         except OSError as error:
             raise _cannot(header.path, error) from error
@@ -52,16 +55,18 @@ class DirectoryUnpacker:
         return self._root + b"/" + path if path else self._root
 
     def _parents(self, path: bytes) -> None:
+        missing = []
         parent = path.rpartition(b"/")[0]
-        if parent in self._made:
-            return
-        self._parents(parent)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(self._at(parent), 0o755)
-        if not stat.S_ISDIR(os.lstat(self._at(parent)).st_mode):
-            os.unlink(self._at(parent))
-            os.mkdir(self._at(parent), 0o755)
-        self._made.add(parent)
+        while parent not in self._made:
+            missing.append(parent)
+            parent = parent.rpartition(b"/")[0]
+        for parent in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._at(parent), 0o755)
+            if not _is_directory(self._at(parent)):
+                os.unlink(self._at(parent))
+                os.mkdir(self._at(parent), 0o755)
+            self._made.add(parent)
 
     def _clear(self, header: Header, path: bytes) -> None:
         try:
@@ -74,7 +79,7 @@ class DirectoryUnpacker:
             raise damaged(f"{header.path[:100]!r} is first a directory and then something else")
         os.unlink(path)
 
-    def _make(self, header: Header, path: bytes, content: Iterator[bytes]) -> None:
+    def _make(self, header: Header, path: bytes, content: Iterator[bytes]) -> bool:
         if header.kind is Kind.FILE:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             handle = os.open(path, flags, 0o600)
@@ -94,13 +99,26 @@ class DirectoryUnpacker:
         elif header.kind is Kind.FIFO:
             os.mkfifo(path)
         else:
-            kind = stat.S_IFCHR if header.kind is Kind.CHARACTER else stat.S_IFBLK
+            return self._device(header, path)
+        return True
+
+    def _device(self, header: Header, path: bytes) -> bool:
+        """Make a device; False inside a user namespace, where the kernel lets nobody."""
+        kind = stat.S_IFCHR if header.kind is Kind.CHARACTER else stat.S_IFBLK
+        try:
             os.mknod(path, kind | 0o600, os.makedev(*header.device))
+        except PermissionError:
+            if not self._user_namespace:
+                raise
+            return False
+        return True
 
     def _link(self, header: Header, path: bytes) -> None:
+        if header.link in self._made:
+            raise damaged(f"{header.path[:100]!r} is a hard link to a directory")
         try:
             os.link(self._at(header.link), path, follow_symlinks=False)
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise damaged(
                 f"{header.path[:100]!r} is a hard link to {header.link[:100]!r}, "
                 "which the layer does not have"
@@ -111,8 +129,8 @@ class DirectoryUnpacker:
         if header.kind is not Kind.SYMLINK:
             os.chmod(path, header.mode)
         for name, value in (header.xattrs or {}).items():
-            if name.startswith(_KEPT_XATTRS) and not name.startswith("user.overlay."):
-                with _unsupported_xattrs():
+            if _is_kept(name):
+                with _unsupported_xattrs(header.path, name):
                     os.setxattr(path, name, value, follow_symlinks=False)
         if header.kind is Kind.DIRECTORY:
             self._times[header.path] = header
@@ -121,7 +139,8 @@ class DirectoryUnpacker:
 
     def finish(self) -> None:
         """Place whiteouts, then the directories' times, which unpacking has disturbed."""
-        for kind, path in self._removed:
+        # A directory that is whited out comes before whiteouts in it, which are then idle.
+        for kind, path in sorted(self._removed, key=lambda one: (one[1], one[0] is Kind.OPAQUE)):
             try:
                 self._remove(kind, path)
             except OSError as error:
@@ -129,29 +148,59 @@ class DirectoryUnpacker:
         for path, header in self._times.items():
             _set_time(self._at(path), header.mtime)
 
+    def _below_a_file(self, path: bytes) -> bool:
+        """Whether the layer itself has a file where `path` needs a directory: nothing is hidden."""
+        at = path.find(b"/")
+        while at >= 0:
+            parent = path[:at]
+            try:
+                if parent not in self._made and not _is_directory(self._at(parent)):
+                    return True
+            except FileNotFoundError:
+                return False
+            at = path.find(b"/", at + 1)
+        return False
+
     def _remove(self, kind: Kind, path: bytes) -> None:
+        inside = path + b"/x" if kind is Kind.OPAQUE and path else path
+        if self._below_a_file(inside):
+            return
         where = self._at(path)
-        self._parents(path)
-        if kind is Kind.OPAQUE:
-            self._parents(path + b"/x")
+        self._parents(inside)
         if path in self._made:
             os.setxattr(where, self._opaque_xattr, b"y", follow_symlinks=False)
         elif not os.path.lexists(where):
             os.mknod(where, stat.S_IFCHR, 0)
 
 
-def _cannot(path: bytes, error: OSError) -> StoreError:
+def _is_directory(path: bytes) -> bool:
+    return stat.S_ISDIR(os.lstat(path).st_mode)
+
+
+def _cannot(path: bytes, error: OSError) -> OakumError:
+    if error.errno in _LAYERS_FAULT:
+        return damaged(f"{path[:200]!r} cannot be made: {error.strerror}")
     hint = "free some space and run the command again"
-    if error.errno in (errno.EPERM, errno.EACCES):
+    if error.errno in (errno.EPERM, errno.EACCES, errno.EINVAL):
         hint = "this needs root, or a user with a range of subordinate ids (/etc/subuid)"
     return StoreError(f"cannot unpack {path[:200]!r}: {error.strerror}", hint)
 
 
+def _is_kept(name: str) -> bool:
+    return (
+        name.startswith(_KEPT_XATTRS)
+        and not name.startswith("user.overlay.")
+        and not any("\ud800" <= character <= "\udfff" for character in name)
+    )
+
+
 @contextlib.contextmanager
-def _unsupported_xattrs() -> Iterator[None]:
+def _unsupported_xattrs(path: bytes, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EINVAL, errno.E2BIG, errno.ERANGE):
+            raise damaged(f"{path[:100]!r} cannot have the attribute {name[:100]!r}") from error
         if error.errno not in (errno.ENOTSUP, errno.EPERM):
             raise
 
@@ -163,6 +212,7 @@ def _write_all(handle: int, data: bytes) -> None:
 
 
 def _set_time(path: bytes, seconds: int) -> None:
+    # ext4 and others hold fewer seconds than a header does.
     with contextlib.suppress(OverflowError):
         os.utime(path, (seconds, seconds), follow_symlinks=False)
 
@@ -178,15 +228,16 @@ def file_content(path: bytes) -> Iterator[bytes]:
 
 
 def kept_xattrs(path: bytes) -> dict[str, bytes] | None:
-    """The extended attributes that belong in a layer: file capabilities and the user's own."""
+    """The extended attributes that belong in a layer: file capabilities and the user's own.
+
+    One whose name is not UTF-8 is left out: pax headers cannot name it.
+    """
     try:
         names = os.listxattr(path, follow_symlinks=False)
     except OSError:
         return None
     kept = {
-        name: os.getxattr(path, name, follow_symlinks=False)
-        for name in names
-        if name.startswith(_KEPT_XATTRS) and not name.startswith("user.overlay.")
+        name: os.getxattr(path, name, follow_symlinks=False) for name in names if _is_kept(name)
     }
     return kept or None
 
@@ -208,18 +259,13 @@ def read_directory(root: Path, *, clamp: int | None = None) -> Iterator[DiskEntr
     left out, since no archive can hold one.
     """
     inodes: dict[tuple[int, int], bytes] = {}
-    yield from _read(os.fsencode(root), b"", inodes, clamp)
-
-
-def _read(
-    root: bytes, directory: bytes, inodes: dict[tuple[int, int], bytes], clamp: int | None
-) -> Iterator[DiskEntry]:
-    where = root + b"/" + directory if directory else root
-    with os.scandir(where) as listing:
-        names = sorted(item.name for item in listing)
-    for name in names:
-        path = directory + b"/" + name if directory else name
-        source = root + b"/" + path
+    top = os.fsencode(root)
+    if _is_opaque(top):
+        yield DiskEntry(Entry(b"", Kind.OPAQUE, 0o600), b"")
+    todo = _paths_in(top, b"")
+    while todo:
+        path = todo.pop()
+        source = top + b"/" + path
         info = os.lstat(source)
         entry = disk_entry(path, source, info, clamp)
         if entry is None:
@@ -234,7 +280,14 @@ def _read(
         if entry.kind is Kind.DIRECTORY:
             if _is_opaque(source):
                 yield DiskEntry(Entry(path, Kind.OPAQUE, 0o600, mtime=entry.mtime), b"")
-            yield from _read(root, path, inodes, clamp)
+            todo += _paths_in(top, path)
+
+
+def _paths_in(root: bytes, directory: bytes) -> list[bytes]:
+    """What the directory holds, the first name last."""
+    with os.scandir(root + b"/" + directory) as listing:
+        names = sorted((item.name for item in listing), reverse=True)
+    return [directory + b"/" + name if directory else name for name in names]
 
 
 def _is_opaque(path: bytes) -> bool:

@@ -7,13 +7,12 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from queue import Queue
 from typing import Protocol
 
 import msgspec
 
-from oakum.errors import DigestMismatch, InvalidImage
+from oakum.errors import DigestMismatch
 from oakum.layer.compression import ChunkReader, Readable, decompressed
 from oakum.layer.entry import Entry, Kind, LayerIndex, decode_index, encode_index
 from oakum.layer.tar import Header, TarStream, read_tar
@@ -219,7 +218,6 @@ class IndexingTee:
         self._future.result()
 
     def abort(self) -> None:
-        """The download failed: forget it."""
+        """The download failed, and that is the error to speak of: forget this one's."""
         self._queue.put(None)
-        with suppress(InvalidImage):
-            self._future.result()
+        self._future.exception()

@@ -14,14 +14,19 @@ import msgspec
 from oakum.errors import InvalidImage
 from oakum.layer.compression import BLOCK, Readable
 from oakum.layer.entry import Kind
+from oakum.layer.paths import MAX_PATH, Links, damaged, normalise, whiteout
 
 RECORD = 512
 MAX_HEADER = 1 << 20
 """Most bytes of one pax header or long name."""
 MAX_ENTRIES = 4_000_000
-MAX_PATH = 4096
-_PREFIX = b".wh."
-_OPAQUE = b".wh..wh..opq"
+MAX_NAMES = 512 << 20
+"""Most bytes of paths, links and attributes of all members, since an index holds them all."""
+_MAX_NUMBER = (1 << 63) - 1
+_MAX_ID = (1 << 32) - 2
+_MAX_MAJOR = (1 << 12) - 1
+_MAX_MINOR = (1 << 20) - 1
+_XATTR = "SCHILY.xattr."
 _KINDS = {
     b"0": Kind.FILE,
     b"\0": Kind.FILE,
@@ -49,14 +54,6 @@ class Header(msgspec.Struct):
     device: tuple[int, int]
     xattrs: dict[str, bytes] | None
     offset: int
-
-
-def damaged(why: str) -> InvalidImage:
-    """The error for a layer that breaks the format or tries to break out."""
-    return InvalidImage(
-        f"the layer is not a valid archive: {why}",
-        "the image is damaged or hostile; fetch it from a source you trust",
-    )
 
 
 class TarStream:
@@ -120,49 +117,73 @@ def read_tar(stream: TarStream) -> Iterator[tuple[Header, Iterator[bytes]]]:
     What a caller does not read of a content is skipped.  Raises `InvalidImage` for anything that
     is not a valid archive, for a path with ``..`` and for more than `MAX_ENTRIES` members.
     """
-    links = _Links()
-    count = 0
+    links = Links()
+    count = names = 0
     pax: dict[str, bytes] = {}
     long_name = long_link = None
-    while True:
-        raw = stream.take(RECORD)
-        if not raw or raw == bytes(RECORD):
-            return
-        if len(raw) < RECORD:
-            raise damaged("it ends within a header")
-        _verify(raw)
+    while raw := _next_header(stream):
         flag = raw[156:157]
         size = _number(raw[124:136], "size")
         if flag in (b"x", b"g", b"L", b"K"):
-            if size > MAX_HEADER:
-                raise damaged(f"an extended header of {size} bytes")
-            body = stream.take(size)
-            stream.take(-size % RECORD)
-            if len(body) < size:
-                raise damaged("it ends within an extended header")
+            body = _extension(stream, size)
             if flag == b"x":
-                pax.update(_pax(body))
+                pax = _pax(body)
             elif flag == b"L":
                 long_name = body.rstrip(b"\0")
             elif flag == b"K":
                 long_link = body.rstrip(b"\0")
             continue
+        header, size = _header(raw, size, pax, long_name, long_link, links)
         count += 1
-        if count > MAX_ENTRIES:
-            raise damaged(f"more than {MAX_ENTRIES} members")
-        header = _header(raw, size, pax, long_name, long_link, links)
+        names += _weight(header)
+        if count > MAX_ENTRIES or names > MAX_NAMES:
+            raise damaged(f"more than {MAX_ENTRIES} members, or {MAX_NAMES} bytes of names")
         header.offset = stream.position
         pax, long_name, long_link = {}, None, None
-        content = stream.content(header.size)
+        content = stream.content(size)
         yield header, content
         for _ in content:
             pass
-        stream.take(-header.size % RECORD)
+        stream.take(-size % RECORD)
+
+
+def _next_header(stream: TarStream) -> bytes:
+    """The next header block; empty at the end: two blocks of zeros, or the end of the stream."""
+    raw = stream.take(RECORD)
+    if raw == bytes(RECORD):
+        if stream.take(RECORD).strip(b"\0"):
+            raise damaged("members follow after its end")
+        return b""
+    if raw and len(raw) < RECORD:
+        raise damaged("it ends within a header")
+    if raw:
+        _verify(raw)
+    return raw
+
+
+def _extension(stream: TarStream, size: int) -> bytes:
+    """The body of a pax header or of a long name."""
+    if not 0 <= size <= MAX_HEADER:
+        raise damaged(f"an extended header of {size} bytes")
+    body = stream.take(size)
+    stream.take(-size % RECORD)
+    if len(body) < size:
+        raise damaged("it ends within an extended header")
+    return body
+
+
+def _weight(header: Header) -> int:
+    xattrs = sum(len(key) + len(value) for key, value in (header.xattrs or {}).items())
+    return len(header.path) + len(header.link) + xattrs
 
 
 def _verify(raw: bytes) -> None:
     stored = _number(raw[148:156], "checksum")
-    if sum(raw) - sum(raw[148:156]) + 8 * 32 != stored:
+    total = sum(raw) - sum(raw[148:156]) + 8 * 32
+    if total == stored:
+        return
+    # Some old tars summed signed bytes.
+    if total - 256 * sum(byte > 127 for byte in raw[:148] + raw[156:]) != stored:
         raise damaged("a header's checksum does not match")
 
 
@@ -172,29 +193,49 @@ def _number(field: bytes, what: str) -> int:
         if field[0] & 0x40:
             value -= 1 << (8 * len(field) - 1)
         return value
-    text = field.strip(b" \0")
+    text = field.strip(b" \0").split(b"\0", 1)[0]
     try:
-        return int(text, 8) if text else 0
+        return int(_digits(text), 8) if text else 0
     except ValueError:
         raise damaged(f"a header's {what} is not a number") from None
 
 
+def _digits(text: bytes) -> bytes:
+    """`text`; `ValueError` for the signs, blanks and underscores that Python's numbers may have."""
+    if not text.isdigit():
+        raise ValueError(text)
+    return text
+
+
 def _pax(body: bytes) -> dict[str, bytes]:
+    """The records of a pax header; an empty value stands for the plain header's own."""
     found: dict[str, bytes] = {}
     at = 0
     while at < len(body):
         space = body.find(b" ", at, at + 8)
         try:
-            length = int(body[at:space]) if space > at else 0
+            length = int(_digits(body[at:space])) if space > at else 0
         except ValueError:
             length = 0
         record = body[at : at + length]
         if length < 5 or not record.endswith(b"\n") or b"=" not in record:
             raise damaged("a pax record is malformed")
         key, _, value = record[space - at + 1 : -1].partition(b"=")
-        found[key.decode("utf-8", "surrogateescape")] = value
+        name = _key(key)
+        if value or name.startswith(_XATTR):
+            found[name] = value
         at += length
     return found
+
+
+def _key(raw: bytes) -> str:
+    try:
+        key = raw.decode()
+    except UnicodeDecodeError:
+        raise damaged(f"the pax keyword {raw[:100]!r} is not UTF-8") from None
+    if "\0" in key:
+        raise damaged(f"the pax keyword {raw[:100]!r} has a NUL byte")
+    return key
 
 
 def _header(
@@ -203,8 +244,9 @@ def _header(
     pax: dict[str, bytes],
     long_name: bytes | None,
     long_link: bytes | None,
-    links: _Links,
-) -> Header:
+    links: Links,
+) -> tuple[Header, int]:
+    """The member that a header and its extensions describe, and how many bytes follow it."""
     name = raw[:100].split(b"\0", 1)[0]
     if raw[257:263] == b"ustar\0" and raw[345] and long_name is None:
         name = raw[345:500].split(b"\0", 1)[0] + b"/" + name
@@ -214,103 +256,72 @@ def _header(
     kind = _KINDS.get(flag)
     if kind is None or any(key.startswith("GNU.sparse") for key in pax):
         raise damaged(f"a member of type {flag!r} that images do not use (sparse or multi-volume)")
-    if kind is Kind.FILE and name.endswith(b"/"):
-        kind = Kind.DIRECTORY
     path = links.resolve(normalise(name))
-    size = _pax_number(pax, "size", size)
-    if size < 0:
-        raise damaged("a member of negative size")
+    size = _within(_pax_number(pax, "size", size), 0, _MAX_NUMBER, "size")
+    if kind is not Kind.FILE:
+        size = 0
+    elif flag == b"\0" and name.endswith(b"/"):
+        kind = Kind.DIRECTORY
     if kind is Kind.HARDLINK:
         link = links.resolve(normalise(link))
-    if kind is not Kind.FILE:
-        size = size if kind in (Kind.SYMLINK, Kind.DIRECTORY) and flag == b"\0" else 0
-    kind, path = _whiteout(kind, path)
+    elif kind is Kind.SYMLINK and (not link or b"\0" in link or len(link) >= MAX_PATH):
+        raise damaged(f"the symbolic link {path[:100]!r} has no possible target")
+    elif not path and kind is not Kind.DIRECTORY:
+        raise damaged("its root is not a directory")
+    kind, path = whiteout(kind, path)
     if kind is Kind.SYMLINK:
         links.add(path)
     else:
         links.discard(path)
     device = (0, 0)
     if kind in (Kind.CHARACTER, Kind.BLOCK):
-        device = (_number(raw[329:337], "device"), _number(raw[337:345], "device"))
+        device = (
+            _within(_number(raw[329:337], "device"), 0, _MAX_MAJOR, "device"),
+            _within(_number(raw[337:345], "device"), 0, _MAX_MINOR, "device"),
+        )
+        if kind is Kind.CHARACTER and device == (0, 0):
+            # Overlayfs's own whiteout, which some tools archive as they find it.
+            kind = Kind.WHITEOUT
     xattrs = {
-        key.removeprefix("SCHILY.xattr."): value
+        key.removeprefix(_XATTR).replace("%3D", "=").replace("%25", "%"): value
         for key, value in pax.items()
-        if key.startswith("SCHILY.xattr.")
+        if key.startswith(_XATTR)
     }
-    return Header(
+    header = Header(
         path,
         kind,
         _number(raw[100:108], "mode") & 0o7777,
-        _pax_number(pax, "uid", _number(raw[108:116], "owner")),
-        _pax_number(pax, "gid", _number(raw[116:124], "group")),
-        size,
-        _pax_number(pax, "mtime", _number(raw[136:148], "time")),
-        link,
+        _within(_pax_number(pax, "uid", _number(raw[108:116], "owner")), 0, _MAX_ID, "owner"),
+        _within(_pax_number(pax, "gid", _number(raw[116:124], "group")), 0, _MAX_ID, "group"),
+        size if kind is Kind.FILE else 0,
+        _within(
+            _pax_number(pax, "mtime", _number(raw[136:148], "time")),
+            -_MAX_NUMBER,
+            _MAX_NUMBER,
+            "time",
+        ),
+        link if kind in (Kind.SYMLINK, Kind.HARDLINK) else b"",
         device,
         xattrs or None,
         0,
     )
+    return header, size
+
+
+def _within(value: int, least: int, most: int, what: str) -> int:
+    if not least <= value <= most:
+        raise damaged(f"a member's {what} is out of range")
+    return value
 
 
 def _pax_number(pax: dict[str, bytes], key: str, otherwise: int) -> int:
     if key not in pax:
         return otherwise
+    text, point, fraction = pax[key].partition(b".")
     try:
-        return int(pax[key].split(b".", 1)[0])
+        whole = int(_digits(text.removeprefix(b"-")))
     except ValueError:
         raise damaged(f"a pax record's {key} is not a number") from None
-
-
-def normalise(name: bytes) -> bytes:
-    """The path as the root sees it; `InvalidImage` for ``..``, NUL or too long a path."""
-    if b"\0" in name or len(name) > MAX_PATH:
-        raise damaged("a path with a NUL byte or of more than 4096 bytes")
-    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
-    if b".." in parts:
-        raise damaged(f"the path {name[:100]!r} leads out of the root")
-    return b"/".join(parts)
-
-
-def _whiteout(kind: Kind, path: bytes) -> tuple[Kind, bytes]:
-    parent, _, base = path.rpartition(b"/")
-    if not base.startswith(_PREFIX):
-        return kind, path
-    if base == _OPAQUE:
-        return Kind.OPAQUE, parent
-    if base.startswith(b".wh..wh.") or base == _PREFIX:
-        return Kind.WHITEOUT, parent + b"/" + base if parent else base
-    target = base.removeprefix(_PREFIX)
-    if target in (b".", b".."):
-        raise damaged(f"a whiteout of {target!r}")
-    return Kind.WHITEOUT, parent + b"/" + target if parent else target
-
-
-class _Links:
-    """The symlinks of one layer, so that members below one land where it leads, inside the root."""
-
-    def __init__(self) -> None:
-        self._links: set[bytes] = set()
-        self._clean = b"\0"
-
-    def add(self, path: bytes) -> None:
-        self._links.add(path)
-        self._clean = b"\0"
-
-    def discard(self, path: bytes) -> None:
-        if path in self._links:
-            self._links.discard(path)
-
-    def resolve(self, path: bytes) -> bytes:
-        """`path`; `InvalidImage` when one of its parents is a symlink of this layer."""
-        parent = path.rpartition(b"/")[0]
-        if not self._links or parent == self._clean or not parent:
-            return path
-        at = len(parent)
-        while at > 0:
-            if parent[:at] in self._links:
-                raise damaged(
-                    f"it writes {path[:100]!r} through its own symbolic link {parent[:at]!r}"
-                )
-            at = parent.rfind(b"/", 0, at)
-        self._clean = parent
-        return path
+    if text.startswith(b"-"):
+        return -whole - bool(point and fraction.strip(b"0"))
+    return whole

@@ -85,9 +85,14 @@ def encode_header(entry: Entry) -> bytes:
         if not 0 <= value <= largest:
             pax[key] = str(value).encode()
     for attribute, content in (entry.xattrs or {}).items():
-        pax[b"SCHILY.xattr." + attribute.encode("utf-8", "surrogateescape")] = content
+        pax[b"SCHILY.xattr." + _attribute(attribute)] = content
     header = _ustar(entry, name, prefix, link, size)
     return _pax_member(pax, name) + header if pax else header
+
+
+def _attribute(name: str) -> bytes:
+    """The name as a pax keyword, which ends at the first ``=``; escaped as GNU tar does."""
+    return name.replace("%", "%25").replace("=", "%3D").encode()
 
 
 def _split(name: bytes) -> tuple[bytes, bytes]:
@@ -224,6 +229,11 @@ class LayerWriter:
 
 
 def sort_key(entry: Entry) -> tuple[list[bytes], bool]:
-    """Order of entries in a layer: by path component, a whiteout before what replaces it."""
+    """Order of entries in a layer: by path component, a whiteout before what replaces it.
+
+    An opaque whiteout stands behind its directory and before what is in it.
+    """
     path = entry.path.split(b"/") if entry.path else []
-    return path, entry.kind not in (Kind.WHITEOUT, Kind.OPAQUE)
+    if entry.kind is Kind.OPAQUE:
+        path.append(b"")
+    return path, entry.kind is not Kind.WHITEOUT

@@ -19,6 +19,8 @@ from oakum.oci.platform import Platform
 
 MAX_DOCUMENT = 8 * 1024 * 1024
 """Largest manifest, index or config that is read, in bytes (registries refuse above 4 MiB)."""
+MAX_DEPTH = 100
+"""Most arrays and objects within each other in a document."""
 MAX_LAYERS = 1000
 """Most layers or manifests in one document."""
 
@@ -81,7 +83,24 @@ def load_json(raw: bytes, what: str) -> dict[str, Any]:
         ) from error
     if not isinstance(document, dict):
         raise InvalidImage(f"{what} is not a JSON object", "the source is damaged or is no image")
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _is_deep(document):
+        raise InvalidImage(
+            f"{what} is nested more than {MAX_DEPTH} deep",
+            "no image needs such a document; the source is broken or hostile",
+        )
     return document
+
+
+def _is_deep(document: dict[str, Any]) -> bool:
+    level: list[Any] = [document]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for value in level
+            for child in (value.values() if isinstance(value, dict) else value)
+            if isinstance(child, (dict, list))
+        ]
+    return bool(level)
 
 
 def _descriptor(value: object, what: str) -> Descriptor:
@@ -90,7 +109,7 @@ def _descriptor(value: object, what: str) -> Descriptor:
     digest = parse_digest(value.get("digest"))
     size = value.get("size")
     kind = value.get("mediaType", "")
-    if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(kind, str):
+    if type(size) is not int or not 0 <= size < 1 << 63 or not isinstance(kind, str):
         raise InvalidImage(f"{what} {digest} has no valid size or type", "the manifest is damaged")
     annotations = value.get("annotations") or None
     if annotations is not None and not _is_text_map(annotations):

@@ -21,7 +21,13 @@ _MACHINES = {
     "riscv64": ("riscv64", None),
     "loongarch64": ("loong64", None),
 }
-_ALIASES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm"}
+_ALIASES = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "aarch64": "arm64",
+    "armhf": "arm",
+    "i386": "386",
+}
 _DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}
 _DEBIAN = {
     ("amd64", None): "amd64",

@@ -44,9 +44,11 @@ class Reference(msgspec.Struct, frozen=True):
 
     @property
     def familiar(self) -> str:
-        """As people write it: without ``docker.io/library/``."""
-        name = self.name.removeprefix(f"{DEFAULT_HOST}/").removeprefix("library/")
-        if self.host != DEFAULT_HOST:
+        """As people write it: without ``docker.io/library/``, where that reads back the same."""
+        name = self.repository
+        if name.count("/") == 1:
+            name = name.removeprefix("library/")
+        if self.host != DEFAULT_HOST or _begins_with_host(name):
             name = self.name
         return name + (f":{self.tag}" if self.tag else "") + self._digest_suffix()
 
@@ -74,9 +76,8 @@ def parse_reference(text: str) -> Reference:
     rest, at, digest_text = text.partition("@")
     if at and not is_digest(digest_text):
         raise _invalid(text, f"{digest_text[:80]!r} is not a digest")
-    host, slash, path = rest.partition("/")
-    looks_like_host = "." in host or ":" in host or host == "localhost" or host != host.lower()
-    if not (slash and looks_like_host):
+    host, _, path = rest.partition("/")
+    if not _begins_with_host(rest):
         host, path = DEFAULT_HOST, rest
     if not _HOST.fullmatch(host):
         raise _invalid(text, f"{host[:80]!r} is not a registry host")
@@ -94,6 +95,13 @@ def parse_reference(text: str) -> Reference:
         raise _invalid(text, "a bare digest needs a repository before it, or sha256: in front")
     named = tag if colon else (None if at else "latest")
     return Reference(host, repository, named, Digest(digest_text) if at else None)
+
+
+def _begins_with_host(text: str) -> bool:
+    """Whether docker takes what stands before the first slash for a registry host."""
+    host, slash, _ = text.partition("/")
+    telling = "." in host or ":" in host or host == "localhost" or host != host.lower()
+    return bool(slash) and telling
 
 
 def _invalid(text: str, why: str) -> InvalidReference:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from oakum.errors import InvalidImage
 from oakum.layer import LayerIndex, known_kept
 from oakum.oci import Digest
@@ -22,6 +24,7 @@ _WANTED = frozenset(
     (b"package", b"version", b"architecture", b"status", b"source", b"conffiles", b"essential")
 )
 _MAX_STANZAS = 200_000
+_CONFFILE_FLAGS = (" remove-on-upgrade", " obsolete")
 
 
 def stanzas(raw: bytes) -> Iterator[dict[bytes, bytes]]:
@@ -87,9 +90,12 @@ def _package(fields: dict[bytes, bytes], layer: int, database: str) -> Package |
 def _conffiles(raw: bytes) -> tuple[tuple[str, str], ...]:
     found = []
     for line in raw.decode("utf-8", "surrogateescape").split("\n"):
-        words = line.split()
-        if len(words) >= 2 and words[0].startswith("/"):
-            found.append((words[0].lstrip("/"), words[1]))
+        rest = line.strip()
+        for flag in _CONFFILE_FLAGS:
+            rest = rest.removesuffix(flag)
+        path, _, digest = rest.rpartition(" ")
+        if path.startswith("/"):
+            found.append((path.strip().lstrip("/"), digest))
     return tuple(found)
 
 
@@ -108,10 +114,11 @@ def parse_status(
 def read_dpkg(store: Store, indexes: Sequence[LayerIndex], files: ImageTree) -> tuple[Package, ...]:
     """Every package that dpkg's database of the image names, each with the layer it came by.
 
-    A package belongs to the lowest layer since which the database has it at its version.
+    A package belongs to the lowest layer since which the database has it at its version, and
+    installed if it is so now.
     """
     now = _current(files)
-    brought: dict[tuple[str, str], tuple[str, int]] = {}
+    brought: dict[tuple[str, str], Package] = {}
     for number, index in enumerate(indexes):
         there = _layer_packages(store, index, number)
         if there is None:
@@ -120,20 +127,18 @@ def read_dpkg(store: Store, indexes: Sequence[LayerIndex], files: ImageTree) -> 
             if now.get(key) is not None and now[key].database == STATUS:
                 del brought[key]
         for key, package in there.items():
-            if key not in brought or brought[key][0] != package.version:
-                brought[key] = (package.version, number)
+            if key not in brought or not _same(brought[key], package):
+                brought[key] = package
     packages = []
     for key, package in sorted(now.items()):
-        version, layer = brought.get(key, ("", -1))
-        known = layer if version == package.version else -1
-        packages.append(_with_layer(package, known))
+        known = key in brought and _same(brought[key], package)
+        layer = brought[key].layer if known else -1
+        packages.append(msgspec.structs.replace(package, layer=layer))
     return tuple(packages)
 
 
-def _with_layer(package: Package, layer: int) -> Package:
-    import msgspec
-
-    return msgspec.structs.replace(package, layer=layer)
+def _same(one: Package, other: Package) -> bool:
+    return (one.version, one.installed) == (other.version, other.installed)
 
 
 def _layer_packages(
@@ -236,7 +241,9 @@ def audit(files: ImageTree, packages: Sequence[Package]) -> list[str]:
             problems.append(f"{name}: {_BROKEN[state]}")
         if not package.architecture:
             problems.append(f"{name}: it has no architecture")
-        listed = package.database != STATUS or info_file(files, package, "list") is not None
-        if state == "installed" and not listed:
-            problems.append(f"{name}: its list of files is missing")
+        if state != "installed" or package.database != STATUS:
+            continue
+        for kind, what in (("list", "its list of files"), ("md5sums", "its list of checksums")):
+            if info_file(files, package, kind) is None:
+                problems.append(f"{name}: {what} is missing")
     return problems

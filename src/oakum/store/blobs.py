@@ -96,13 +96,14 @@ class Blobs:
 
     def open(self, digest: Digest) -> IO[bytes]:
         """The blob for reading; `NotFound` if it is not here."""
-        try:
-            return self.path(digest).open("rb")
-        except FileNotFoundError as error:
-            raise NotFound(
-                f"blob {digest} is not in the store",
-                "pull the image again, or run 'oakum store check --repair'",
-            ) from error
+        with guarded(f"read blob {digest}"):
+            try:
+                return self.path(digest).open("rb")
+            except FileNotFoundError as error:
+                raise NotFound(
+                    f"blob {digest} is not in the store",
+                    "pull the image again, or run 'oakum store check --repair'",
+                ) from error
 
     def read(self, digest: Digest, limit: int) -> bytes:
         """The whole blob, checked against its digest; for documents of at most `limit` bytes."""

@@ -7,11 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from oakum.errors import InvalidImage, NotFound, OakumError
+from oakum.errors import InvalidImage, NotFound, StoreError
 from oakum.oci import Descriptor, Digest, Index, Manifest
-from oakum.oci.digest import hasher_for
+from oakum.oci.digest import hasher_for, is_digest
 from oakum.progress import Event, Progress, silent
-from oakum.store.place import guarded
+from oakum.store.place import discard, guarded
 from oakum.store.store import Store
 
 _CHUNK = 1 << 20
@@ -88,23 +88,24 @@ def _check_blobs(store: Store, repair: bool, progress: Progress) -> tuple[list[D
         progress(Event("check", "advance", done=done, total=total))
         if why is not None:
             if repair:
-                store.blobs.remove(digest)
+                discard(store.blobs.path(digest))
             damage.append(Damage("blob", digest, why, repair))
     progress(Event("check", "done" if not damage else "failed"))
     return damage, len(listed), total
 
 
 def _blob_damage(store: Store, digest: Digest) -> str | None:
-    try:
-        hasher = hasher_for(digest)
-    except OakumError:
+    if not is_digest(digest):
         return "its name is no digest"
+    hasher = hasher_for(digest)
     try:
         with store.blobs.open(digest) as file, guarded(f"read blob {digest}"):
             while chunk := file.read(_CHUNK):
                 hasher.update(chunk)
     except NotFound:
         return None
+    except StoreError as error:
+        return error.what
     if digest.endswith(":" + hasher.hexdigest()):
         return None
     return "its bytes do not have its digest"
@@ -119,8 +120,7 @@ def _check_names(store: Store, repair: bool) -> tuple[list[Damage], int]:
         if why is None:
             continue
         if repair:
-            with guarded(f"remove {path}"):
-                path.unlink(missing_ok=True)
+            discard(path)
         damage.append(Damage("name", named.name if named else path.name, why, repair))
     return damage, count
 
@@ -129,7 +129,7 @@ def _name_damage(store: Store, descriptor: Descriptor) -> str | None:
     """Why a name cannot be used; an index needs one whole image only."""
     try:
         document = store.manifest(descriptor)
-    except (NotFound, InvalidImage):
+    except (NotFound, InvalidImage, StoreError):
         return f"its manifest {descriptor.digest} is not here or is damaged"
     if isinstance(document, Index):
         here = [child for child in document.manifests if store.blobs.has(child.digest)]
@@ -151,7 +151,7 @@ def _check_records(store: Store, repair: bool) -> list[Damage]:
     damage = []
     for path in store.records.damaged():
         if repair:
-            path.unlink(missing_ok=True)
+            discard(path)
         name = str(path.relative_to(store.root))
         damage.append(Damage("record", name, "its checksum is wrong", repair))
     return damage

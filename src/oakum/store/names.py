@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -9,9 +10,12 @@ from pathlib import Path
 
 import msgspec
 
-from oakum.errors import StoreError
-from oakum.oci import Descriptor, Reference, parse_reference
+from oakum.errors import InvalidImage, StoreError
+from oakum.oci import Descriptor, Reference, parse_digest
 from oakum.store.place import Place, guarded, write_atomically
+
+_LONGEST = 240
+"""Longest file name that is a whole quoted name, in bytes; a longer name ends in its hash."""
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -34,23 +38,21 @@ class Names:
         self._place = place
         self._directory = place.root / "names"
 
-    def _path_name(self, name: str) -> str:
-        return urllib.parse.quote(name, safe="")
+    def _path(self, name: str) -> Path:
+        quoted = urllib.parse.quote(name, safe="")
+        if len(quoted) > _LONGEST:
+            quoted = quoted[:100] + "-" + hashlib.sha256(name.encode()).hexdigest()
+        return self._directory / quoted
 
     def get(self, reference: Reference) -> Named | None:
         """What the reference's name and tag stand for, or None."""
-        path = self._directory / self._path_name(_key(reference))
-        try:
-            raw = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            return msgspec.json.decode(raw, type=Named)
-        except msgspec.DecodeError as error:
-            raise StoreError(
-                f"the store's entry for {_key(reference)} is damaged",
-                "run 'oakum store check --repair'",
-            ) from error
+        name = _key(reference)
+        with guarded(f"read the store's entry for {name}"):
+            try:
+                raw = self._path(name).read_bytes()
+            except FileNotFoundError:
+                return None
+        return _whole(_decode(raw), name)
 
     def set(
         self, reference: Reference, descriptor: Descriptor, origin: Reference | None = None
@@ -58,14 +60,15 @@ class Names:
         """Let the name stand for `descriptor`, atomically."""
         named = Named(_key(reference), descriptor, time.time(), str(origin) if origin else None)
         with guarded(f"name {_key(reference)}"):
-            path = self._directory / self._path_name(named.name)
-            write_atomically(path, msgspec.json.encode(named), self._place.scratch)
+            write_atomically(
+                self._path(named.name), msgspec.json.encode(named), self._place.scratch
+            )
 
     def remove(self, reference: Reference) -> bool:
         """Forget the name; whether it was there."""
         with guarded(f"remove {_key(reference)}"):
             try:
-                (self._directory / self._path_name(_key(reference))).unlink()
+                self._path(_key(reference)).unlink()
             except FileNotFoundError:
                 return False
         return True
@@ -76,20 +79,33 @@ class Names:
             paths = sorted(self._directory.iterdir())
         for path in paths:
             try:
-                yield path, msgspec.json.decode(path.read_bytes(), type=Named)
+                yield path, _decode(path.read_bytes())
             except FileNotFoundError:
                 continue
-            except msgspec.DecodeError:
+            except OSError:
                 yield path, None
 
     def all(self) -> Iterator[Named]:
         """Every name, sorted."""
-        with guarded("list the store's names"):
-            paths = sorted(self._directory.iterdir())
-        for path in paths:
-            named = self.get(parse_reference(urllib.parse.unquote(path.name)))
-            if named is not None:
-                yield named
+        for path, named in self.readable():
+            yield _whole(named, urllib.parse.unquote(path.name))
+
+
+def _decode(raw: bytes) -> Named | None:
+    try:
+        named = msgspec.json.decode(raw, type=Named)
+        parse_digest(named.descriptor.digest)
+    except (msgspec.DecodeError, UnicodeDecodeError, InvalidImage):
+        return None
+    return named
+
+
+def _whole(named: Named | None, name: str) -> Named:
+    if named is None:
+        raise StoreError(
+            f"the store's entry for {name} is damaged", "run 'oakum store check --repair'"
+        )
+    return named
 
 
 def _key(reference: Reference) -> str:

@@ -8,6 +8,7 @@ Shape of a store::
     snapshots/<id>/         unpacked layers (made by the builder)
     cache/<room>/           what a room may keep and lose: package indexes, downloads
     tmp/<pid>-<random>/     half-made things of one process, gone with it
+    tmp/serial-<name>       locks of what one process at a time does
     lock                    held shared by everyone, exclusively by prune and repair
 """
 
@@ -25,6 +26,8 @@ from pathlib import Path
 from oakum.errors import StoreError
 
 VERSION = "1"
+_SERIAL = "serial-"
+_SCRATCH = "scratch"
 
 
 def default_root() -> Path:
@@ -80,7 +83,7 @@ class Place:
         path = self.root / "version"
         if not path.exists():
             write_atomically(path, VERSION.encode(), self.root / "tmp")
-        elif (found := path.read_text().strip()) != VERSION:
+        elif (found := path.read_bytes().decode("utf-8", "replace").strip()) != VERSION:
             raise StoreError(
                 f"{self.root} is a store of version {found[:20]!r}, this oakum reads {VERSION}",
                 "name another store with --store, or use the oakum that made it",
@@ -89,34 +92,45 @@ class Place:
     @property
     def scratch(self) -> Path:
         """This process's own directory for half-made things, on the store's file system."""
-        if self._scratch is None:
-            with guarded("make a temporary directory in the store"):
+        if self._scratch is not None:
+            return self._scratch
+        with guarded("make a temporary directory in the store"), self.serialised(_SCRATCH):
+            if self._scratch is None:
                 made = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
-                self._scratch_lock = os.open(made / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+                self._scratch_lock = os.open(
+                    made / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+                )
                 fcntl.flock(self._scratch_lock, fcntl.LOCK_EX)
-            self._scratch = made
-        return self._scratch
+                self._scratch = made
+            return self._scratch
 
     def abandoned(self) -> list[Path]:
-        """Temporary directories whose process is gone (killed): safe to remove."""
-        found = []
-        for path in sorted((self.root / "tmp").iterdir()):
-            if path == self._scratch:
-                continue
-            try:
-                handle = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
-            except (FileNotFoundError, NotADirectoryError):
-                if _older_than(path, 60.0):
-                    found.append(path)
-                continue
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found.append(path)
-            except OSError:
-                continue
-            finally:
-                os.close(handle)
-        return found
+        """What processes that are gone (killed) left in ``tmp``: safe to remove.
+
+        A live process holds the lock in its scratch directory.  It takes it under the same lock
+        as this listing, so a directory is never seen between its making and its locking.
+        """
+        with guarded("list the store's temporary files"), self.serialised(_SCRATCH):
+            paths = sorted((self.root / "tmp").iterdir())
+            return [path for path in paths if self._is_abandoned(path)]
+
+    def _is_abandoned(self, path: Path) -> bool:
+        if path == self._scratch or path.name.startswith(_SERIAL):
+            return False
+        try:
+            handle = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True
+        except NotADirectoryError:
+            # The version file of a store that is being made is written without a scratch.
+            return _older_than(path, 60.0)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        finally:
+            os.close(handle)
+        return True
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -137,7 +151,7 @@ class Place:
     @contextlib.contextmanager
     def serialised(self, name: str) -> Iterator[None]:
         """One process at a time for the thing called `name` (short: it blocks the others)."""
-        path = self.root / "tmp" / f"serial-{name}"
+        path = self.root / "tmp" / f"{_SERIAL}{name}"
         with guarded(f"lock {name}"):
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -149,19 +163,37 @@ class Place:
     def close(self) -> None:
         """Remove the scratch directory and let go of the locks."""
         if self._scratch is not None:
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            with contextlib.suppress(OSError, StoreError):
+                self._leave(self._scratch)
             os.close(self._scratch_lock)
             self._scratch = None
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
+    def _leave(self, scratch: Path) -> None:
+        # The lock goes last and unseen, so that nobody takes what is left for a killed process's.
+        for path in scratch.iterdir():
+            if path.name != "lock":
+                discard(path)
+        with self.serialised(_SCRATCH):
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def discard(path: Path) -> None:
+    """Remove a file or a directory with all that is in it; harmless when it is gone."""
+    with guarded(f"remove {path}"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
 
 def _older_than(path: Path, seconds: float) -> bool:
     import time
 
     try:
-        return not path.name.startswith("serial-") and path.stat().st_mtime < time.time() - seconds
+        return path.stat().st_mtime < time.time() - seconds
     except OSError:
         return False
 

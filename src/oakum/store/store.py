@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +11,7 @@ from oakum.oci.image import MAX_DOCUMENT
 from oakum.oci.media import INDEXES
 from oakum.store.blobs import Blobs
 from oakum.store.names import Names
-from oakum.store.place import Place, default_root, guarded
+from oakum.store.place import Place, default_root, discard, guarded
 from oakum.store.records import Records
 
 
@@ -76,7 +75,7 @@ class Store:
     def clean_abandoned(self) -> None:
         """Remove what killed processes left half-made."""
         for path in self.place.abandoned():
-            shutil.rmtree(path, ignore_errors=True)
+            discard(path)
 
     def close(self) -> None:
         """Let go of locks and temporary files."""

@@ -35,34 +35,35 @@ class PathChange(msgspec.Struct, frozen=True):
 
 def diff_trees(old: Tree, new: Tree) -> Iterator[PathChange]:
     """Every path that differs, sorted.  Times are left out; a directory's content is not."""
-    yield from _diff(b"", old.root, new.root)
+    todo: list[tuple[bytes, Node | None, Node | None]] = [(b"", old.root, new.root)]
+    while todo:
+        path, was, is_now = todo.pop()
+        change = _change(path, was, is_now) if path else None
+        if change is not None:
+            yield change
+        before, after = _children(was), _children(is_now)
+        for name in sorted(before.keys() | after.keys(), reverse=True):
+            at = path + b"/" + name if path else name
+            todo.append((at, before.get(name), after.get(name)))
 
 
-def _diff(path: bytes, old: Node, new: Node) -> Iterator[PathChange]:
-    before, after = old.children or {}, new.children or {}
-    for name in sorted(before.keys() | after.keys()):
-        at = path + b"/" + name if path else name
-        was, is_now = before.get(name), after.get(name)
-        if was is None:
-            assert is_now is not None
-            yield from _all(at, is_now, Difference.ADDED)
-        elif is_now is None:
-            yield from _all(at, was, Difference.REMOVED)
-        else:
-            if was.entry is not is_now.entry and _identity(was) != _identity(is_now):
-                yield PathChange(at, Difference.CHANGED, was, is_now)
-            yield from _diff(at, was, is_now)
+def _children(node: Node | None) -> dict[bytes, Node]:
+    return (node.children or {}) if node is not None else {}
+
+
+def _change(path: bytes, old: Node | None, new: Node | None) -> PathChange | None:
+    if old is None:
+        return PathChange(path, Difference.ADDED, None, new)
+    if new is None:
+        return PathChange(path, Difference.REMOVED, old, None)
+    same = old.entry is new.entry and old.file is new.file
+    if same or _identity(old) == _identity(new):
+        return None
+    return PathChange(path, Difference.CHANGED, old, new)
 
 
 def _identity(node: Node) -> tuple[object, ...]:
-    identity = content_identity(node.entry)
-    if node.entry.kind in (Kind.FILE, Kind.HARDLINK):
-        return (Kind.FILE.value, *identity[2:5], *identity[6:8], identity[8])
-    return identity[1:]
-
-
-def _all(path: bytes, top: Node, how: Difference) -> Iterator[PathChange]:
-    old, new = (None, top) if how is Difference.ADDED else (top, None)
-    yield PathChange(path, how, old, new)
-    for name, child in sorted((top.children or {}).items()):
-        yield from _all(path + b"/" + name, child, how)
+    if node.file is None:
+        return content_identity(node.entry)[1:]
+    # A file has one identity, under whichever of its names the archive holds it.
+    return (Kind.FILE.value, *content_identity(node.file)[2:])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from oakum.layer import Entry, Kind, LayerIndex
 
 MAX_LINKS = 40
@@ -15,11 +17,14 @@ _MISSING_DIRECTORY = Entry(b"", Kind.DIRECTORY)
 class Node:
     """A path of a tree: its entry, the number of the layer that put it there, what is below."""
 
-    __slots__ = ("children", "entry", "layer")
+    __slots__ = ("children", "entry", "file", "layer")
 
-    def __init__(self, entry: Entry, layer: int) -> None:
+    def __init__(self, entry: Entry, layer: int, file: Entry | None = None) -> None:
         self.entry = entry
         self.layer = layer
+        self.file = entry if entry.kind is Kind.FILE else file
+        """The entry that has the content: a hard link's is that of the file which it named when
+        its layer was made, whatever became of that path in later layers."""
         self.children: dict[bytes, Node] | None = {} if entry.kind is Kind.DIRECTORY else None
 
 
@@ -42,25 +47,41 @@ class Tree:
         """Put one more layer on top (OCI image layer spec, "Applying Changesets").
 
         Whiteouts take away only what lower layers brought, wherever they stand in the layer.
+        Like every member, they imply the directories that they stand in, as on a disk, unless
+        one of these is whited out itself.
         """
         number = self.layers
         self.layers += 1
-        for entry in entries:
-            if entry.kind is Kind.WHITEOUT:
-                self._remove(entry.path)
-            elif entry.kind is Kind.OPAQUE:
-                node = self._find(entry.path)
-                if node is not None and node.children:
-                    node.children.clear()
+        marks = [entry for entry in entries if entry.kind in (Kind.WHITEOUT, Kind.OPAQUE)]
+        for mark in marks:
+            self._directory(_place(mark), number)
+        for mark in marks:
+            self._remove(mark)
         for entry in entries:
             if entry.kind not in (Kind.WHITEOUT, Kind.OPAQUE):
                 self._put(entry, number)
 
-    def _remove(self, path: bytes) -> None:
-        parent, _, name = path.rpartition(b"/")
-        node = self._find(parent)
-        if node is not None and node.children is not None:
-            node.children.pop(name, None)
+    def _remove(self, mark: Entry) -> None:
+        node = self._find(_place(mark))
+        if node is None or node.children is None:
+            return
+        if mark.kind is Kind.OPAQUE:
+            node.children.clear()
+        else:
+            node.children.pop(mark.path.rpartition(b"/")[2], None)
+
+    def _directory(self, path: bytes, number: int) -> dict[bytes, Node]:
+        """What is in the directory at `path`, which is made where there is none."""
+        node = self.root
+        for part in path.split(b"/") if path else ():
+            assert node.children is not None
+            child = node.children.get(part)
+            if child is None or child.children is None:
+                child = Node(_MISSING_DIRECTORY, number)
+                node.children[part] = child
+            node = child
+        assert node.children is not None
+        return node.children
 
     def _find(self, path: bytes) -> Node | None:
         node = self.root
@@ -79,27 +100,28 @@ class Tree:
         if not entry.path:
             self.root.entry, self.root.layer = entry, number
             return
-        node = self.root
-        *parents, name = entry.path.split(b"/")
-        for part in parents:
-            assert node.children is not None
-            child = node.children.get(part)
-            if child is None or child.children is None:
-                child = Node(_MISSING_DIRECTORY, number)
-                node.children[part] = child
-            node = child
-        assert node.children is not None
-        there = node.children.get(name)
+        parent, _, name = entry.path.rpartition(b"/")
+        children = self._directory(parent, number)
+        there = children.get(name)
         if there is not None and there.children is not None and entry.kind is Kind.DIRECTORY:
             there.entry, there.layer = entry, number
         else:
-            node.children[name] = Node(entry, number)
+            children[name] = self._made(entry, number)
+
+    def _made(self, entry: Entry, number: int) -> Node:
+        target = self._find(entry.link) if entry.kind is Kind.HARDLINK else None
+        if target is None or target.layer != number or target.children is not None:
+            return Node(entry, number)
+        if target.file is None:
+            # GNU tar links symlinks and devices too.
+            return Node(msgspec.structs.replace(target.entry, path=entry.path), number)
+        return Node(entry, number, target.file)
 
     def get(self, path: bytes) -> Node | None:
         """The node at `path` itself; a symlink in the last place is not followed."""
         parent, _, name = path.strip(b"/").rpartition(b"/")
-        if not name:
-            return self.root
+        if name in (b"", b".", b".."):
+            return self.lookup(path)
         resolved = self.resolve(parent)
         if resolved is None:
             return None
@@ -110,19 +132,23 @@ class Tree:
 
         None when it does not exist, or when it follows more than `MAX_LINKS` symlinks.
         """
-        todo = [part for part in reversed(path.split(b"/")) if part not in (b"", b".")]
+        todo = path.split(b"/")[::-1]
         done: list[bytes] = []
         nodes = [self.root]
         links = 0
         while todo:
             name = todo.pop()
+            children = nodes[-1].children
+            if children is None:
+                return None
+            if name in (b"", b"."):
+                continue
             if name == b"..":
                 if done:
                     done.pop()
                     nodes.pop()
                 continue
-            children = nodes[-1].children
-            node = children.get(name) if children is not None else None
+            node = children.get(name)
             if node is None:
                 return None
             if node.entry.kind is Kind.SYMLINK:
@@ -132,7 +158,7 @@ class Tree:
                 target = node.entry.link
                 if target.startswith(b"/"):
                     done, nodes = [], [self.root]
-                todo += [part for part in reversed(target.split(b"/")) if part not in (b"", b".")]
+                todo += target.split(b"/")[::-1]
                 continue
             done.append(name)
             nodes.append(node)
@@ -145,15 +171,10 @@ class Tree:
 
     def file(self, path: bytes) -> Node | None:
         """The regular file that `path` leads to; a hard link gives the file that it names."""
-        resolved = self.resolve(path)
-        if resolved is None:
-            return None
-        node = self._find(resolved)
-        if node is not None and node.entry.kind is Kind.HARDLINK:
-            target = self._find(node.entry.link)
-            same = target is not None and target.layer == node.layer
-            return target if same and target and target.entry.kind is Kind.FILE else node
-        return node if node is not None and node.entry.kind is Kind.FILE else None
+        node = self.lookup(path)
+        if node is None or node.file is None or node.file is node.entry:
+            return node if node is not None and node.file is not None else None
+        return Node(node.file, node.layer)
 
     def names(self, path: bytes) -> list[bytes]:
         """Names in the directory that `path` leads to, sorted; empty when there is none."""
@@ -165,6 +186,11 @@ class Tree:
         node = self._find(path)
         if node is not None:
             yield from _walk(path, node)
+
+
+def _place(mark: Entry) -> bytes:
+    """The directory that a whiteout takes something out of."""
+    return mark.path if mark.kind is Kind.OPAQUE else mark.path.rpartition(b"/")[0]
 
 
 def _walk(path: bytes, top: Node) -> Iterator[tuple[bytes, Node]]:

@@ -1,0 +1,82 @@
+"""The paths of a layer's members: normal, bounded, inside the root, whiteouts told apart."""
+
+from __future__ import annotations
+
+from oakum.errors import InvalidImage
+from oakum.layer.entry import Kind
+
+MAX_PATH = 4096
+MAX_DEPTH = 256
+"""Most components of a path; walking and removing a deeper tree overflows Python's stack."""
+MAX_NAME = 255
+"""Most bytes of one component of a path that Linux's file systems hold."""
+_PREFIX = b".wh."
+_OPAQUE = b".wh..wh..opq"
+
+
+def damaged(why: str) -> InvalidImage:
+    """The error for a layer that breaks the format or tries to break out."""
+    return InvalidImage(
+        f"the layer is not a valid archive: {why}",
+        "the image is damaged or hostile; fetch it from a source you trust",
+    )
+
+
+def normalise(name: bytes) -> bytes:
+    """The path as the root sees it; `InvalidImage` for ``..``, NUL or too long a path."""
+    if b"\0" in name or len(name) > MAX_PATH:
+        raise damaged("a path with a NUL byte or of more than 4096 bytes")
+    parts = [part for part in name.split(b"/") if part not in (b"", b".")]
+    if b".." in parts:
+        raise damaged(f"the path {name[:100]!r} leads out of the root")
+    if len(parts) > MAX_DEPTH:
+        raise damaged(f"a path of more than {MAX_DEPTH} directories")
+    if any(len(part.removeprefix(_PREFIX)) > MAX_NAME for part in parts):
+        raise damaged(f"the name {name[:100]!r} is longer than {MAX_NAME} bytes")
+    return b"/".join(parts)
+
+
+def whiteout(kind: Kind, path: bytes) -> tuple[Kind, bytes]:
+    """Kind and path that a member stands for, given those that the archive names."""
+    parent, _, base = path.rpartition(b"/")
+    if not base.startswith(_PREFIX):
+        return kind, path
+    if base == _OPAQUE:
+        return Kind.OPAQUE, parent
+    if base.startswith(b".wh..wh.") or base == _PREFIX:
+        return Kind.WHITEOUT, parent + b"/" + base if parent else base
+    target = base.removeprefix(_PREFIX)
+    if target in (b".", b".."):
+        raise damaged(f"a whiteout of {target!r}")
+    return Kind.WHITEOUT, parent + b"/" + target if parent else target
+
+
+class Links:
+    """The symlinks of one layer, so that members below one land where it leads, inside the root."""
+
+    def __init__(self) -> None:
+        self._links: set[bytes] = set()
+        self._clean = b"\0"
+
+    def add(self, path: bytes) -> None:
+        self._links.add(path)
+        self._clean = b"\0"
+
+    def discard(self, path: bytes) -> None:
+        if path in self._links:
+            self._links.discard(path)
+
+    def resolve(self, path: bytes) -> bytes:
+        """`path`; `InvalidImage` when one of its parents is a symlink of this layer."""
+        parent = path.rpartition(b"/")[0]
+        if not self._links or parent == self._clean or not parent:
+            return path
+        at = len(parent)
+        while at > 0:
+            if parent[:at] in self._links:
+                raise damaged(
+                    f"it writes {path[:100]!r} through its own symbolic link {parent[:at]!r}"
+                )
+            at = parent.rfind(b"/", 0, at)
+        self._clean = parent
+        return path
