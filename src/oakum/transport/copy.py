@@ -77,9 +77,11 @@ def copy_image(
     images = [Manifest.parse(body, one.media_type) for one, body in (documents or [(root, raw)])]
     count = _Count()
     _send_blobs(source, target, store, images, options, count, progress)
-    for one, body in documents:
-        target.put_manifest(body, one.media_type, root=False)
-    target.put_manifest(raw, root.media_type, root=True)
+    # A document's own word about its type counts, whatever the source called it.
+    for (_, body), image in zip(documents, images):
+        target.put_manifest(body, image.media_type, root=False)
+    kind = Index.parse(raw, root.media_type) if documents else images[0]
+    target.put_manifest(raw, kind.media_type, root=True)
     target.finish(root, platform)
     _remember(store, target, images)
     return Copied(root, count.sent, count.kept, count.mounted, len(documents) + 1)
