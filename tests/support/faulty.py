@@ -110,6 +110,10 @@ class FaultyRegistry:
         """Forget all tokens just before a request that matches."""
         self._faults.append(_Fault(re.compile(pattern), times, before=self.tokens.clear))
 
+    def forget_faults(self) -> None:
+        """Work again."""
+        self._faults.clear()
+
     def lines(self, pattern: str = "") -> list[str]:
         """``METHOD path`` of the requests so far that match."""
         return [r.line for r in self.requests if re.search(pattern, r.line)]
@@ -301,7 +305,7 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = fault.change(request, answer)
         self._send(answer)
 
-    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _handle
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = do_CONNECT = _handle
 
     def _send(self, answer: Answer) -> None:
         if answer.raw is not None:

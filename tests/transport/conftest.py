@@ -22,11 +22,12 @@ def no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def nobodys_logins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty place for docker's configuration, and no other one."""
+    """A place for docker's configuration, without logins, and no other place."""
     for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR"):
         monkeypatch.delenv(name, raising=False)
     place = tmp_path / "docker-config"
     place.mkdir()
+    (place / "config.json").write_text("{}")
     monkeypatch.setenv("DOCKER_CONFIG", str(place))
     return place
 

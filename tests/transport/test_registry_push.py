@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from oakum.errors import AccessDenied, DigestMismatch, NotFound, OakumError, TransportError
-from oakum.oci import Index, Manifest, Platform, digest_of
+from oakum.oci import Compression, Index, Manifest, Platform, digest_of
 from oakum.store import Store
 from oakum.transport import RegistryOptions
 from support.faulty import Answer, FaultyRegistry, Request
@@ -21,7 +21,8 @@ from support.relay import running_relay
 @pytest.fixture
 def large(store: Store) -> Manifest:
     """An image with one layer that does not fit into the buffers of a connection."""
-    return make_image(store, random.Random(5).randbytes(6_000_000).hex())
+    noise = random.Random(5).randbytes(2_000_000).hex()
+    return make_image(store, noise, kind=Compression.NONE)
 
 
 def tags_of(host: str, repository: str) -> list[str]:
@@ -33,12 +34,12 @@ def tags_of(host: str, repository: str) -> list[str]:
         return []
 
 
-@pytest.mark.parametrize("after", [0, 1, 1_000, 3_000_000])
+@pytest.mark.parametrize("after", [0, 1, 1_000, 2_000_000])
 def test_an_upload_that_is_cut_is_continued(
     faulty: FaultyRegistry, store: Store, large: Manifest, after: int
 ) -> None:
     faulty.cut_upload("PUT .*uploads", after)
-    copy(store, f"store:{large.digest}", f"docker://{faulty.host}/app:1")
+    copy(store, f"store:{large.digest}", f"docker://{faulty.host}/app:1", RegistryOptions(jobs=1))
     assert faulty.manifests["app", "1"][0] == large.raw
     rest = [r for r in faulty.requests if r.method == "PATCH"]
     size = large.layers[0].size
@@ -81,7 +82,7 @@ def test_a_real_registry_gets_an_upload_that_was_cut(
     registry: str, store: Store, large: Manifest
 ) -> None:
     with running_relay(registry) as relay:
-        relay.cut_after(3_000_000, b"PUT ")
+        relay.cut_after(2_000_000, b"PUT ")
         copy(store, f"store:{large.digest}", f"docker://{relay.host}/cut:1")
         relay.cut_after(100, b"PUT ")
         other = make_image(store, "small")
@@ -118,7 +119,7 @@ def test_a_push_that_fails_is_one_error_and_leaves_no_tag(
         copy(store, f"store:{image.digest}", f"docker://{faulty.host}/app:1", options)
     assert caught.value.todo and faulty.host in caught.value.what
     assert ("app", "1") not in faulty.manifests
-    assert faulty.uploads == {} or fault[0].startswith("PUT .*uploads")
+    assert faulty.uploads == {}
 
 
 @pytest.mark.parametrize("status", [400, 403, 413])
@@ -136,12 +137,10 @@ def test_a_blob_that_is_refused_is_not_sent_again(
 def test_uploads_that_will_not_be_finished_are_cancelled(
     faulty: FaultyRegistry, store: Store, image: Manifest
 ) -> None:
-    faulty.change("PUT .*uploads", lambda request, _: Answer(413))
-    for method in ("PUT",):
-        faulty.cut_upload(f"{method} .*uploads", 1)
+    faulty.answer("PUT .*uploads", Answer(413))
     with pytest.raises(TransportError):
         copy(store, f"store:{image.digest}", f"docker://{faulty.host}/app:1")
-    assert faulty.lines("DELETE .*uploads")
+    assert faulty.lines("DELETE .*uploads") and faulty.uploads == {}
 
 
 def test_a_source_that_is_damaged_leaves_no_tag(

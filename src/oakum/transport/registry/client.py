@@ -200,7 +200,7 @@ class Client:
         if response.status_code != 401 or not own:
             return response
         offered = response.headers.get_list("www-authenticate")
-        renewed = self._tokens.renew(scopes, offered, self.base())
+        renewed = self._tokens.renew(scopes, authorization, offered, self.base())
         if renewed is None:
             return response
         response.close()

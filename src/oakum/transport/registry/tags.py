@@ -54,6 +54,8 @@ def _following(client: Client, url: str, response: httpx.Response, what: str) ->
 def _parsed(raw: bytes, what: str) -> list[str]:
     try:
         found = msgspec.json.decode(raw).get("tags") or []
+        if not isinstance(found, list):
+            raise TypeError("tags")
         return [tag for tag in found if isinstance(tag, str) and _TAG.fullmatch(tag)]
     except (
         msgspec.DecodeError,

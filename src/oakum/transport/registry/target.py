@@ -131,7 +131,8 @@ class RegistryTarget:
                 if attempt > self._client.retries:
                     self._abandon(descriptor, session)
                     raise
-                if isinstance(error, _UploadLost):
+                if isinstance(error, _UploadLost) and session is not None:
+                    self._cancel(session)
                     session = None
                 self._client.pause_before(attempt, error.reason, error.retry_after)
             except BaseException:

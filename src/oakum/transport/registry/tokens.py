@@ -40,6 +40,7 @@ class Tokens:
         self._insecure = insecure
         self._docker_config = docker_config
         self._lock = threading.Lock()
+        self._renewing = threading.Lock()
         self._basic: str | None = None
         self._known: dict[tuple[str, ...], tuple[str, float]] = {}
 
@@ -51,12 +52,26 @@ class Tokens:
                 return found[0]
             return self._basic
 
-    def renew(self, scopes: tuple[str, ...], offered: list[str], base: str) -> str | None:
-        """Answer a 401: a new ``Authorization``, or None when there is nothing to offer."""
-        challenges = parse_challenges(offered)
+    def renew(
+        self, scopes: tuple[str, ...], tried: str | None, offered: list[str], base: str
+    ) -> str | None:
+        """Answer a 401 to a request that was sent with `tried`: another ``Authorization``.
+
+        None when there is nothing else to offer.  Threads that were refused at once share one
+        answer.
+        """
+        with self._renewing:
+            known = self.known(scopes)
+            if known is not None and known != tried:
+                return known
+            return self._renewed(scopes, tried, parse_challenges(offered), base)
+
+    def _renewed(
+        self, scopes: tuple[str, ...], tried: str | None, offered: list[Challenge], base: str
+    ) -> str | None:
         repository = scopes[0].split(":")[1] if scopes else ""
         login = find_login(self._host, repository, self._docker_config)
-        for challenge in challenges:
+        for challenge in offered:
             if challenge.scheme == "bearer":
                 token, seconds = self._token(challenge, scopes, login, base)
                 value = f"Bearer {token}"
@@ -67,10 +82,8 @@ class Tokens:
             if challenge.scheme == "basic" and login is not None and login.username:
                 value = basic(login)
                 with self._lock:
-                    if self._basic == value:
-                        return None
                     self._basic = value
-                return value
+                return value if value != tried else None
         return None
 
     def _token(
@@ -144,5 +157,12 @@ def _read(raw: bytes, host: str) -> tuple[str, float]:
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise TypeError("token")
         return token, float(seconds)
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (
+        msgspec.DecodeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise TransportError(f"the token service of {host} gave no token", "try again") from error
