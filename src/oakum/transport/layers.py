@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Protocol
 
 from oakum.errors import InvalidImage, NotFound, OakumError
@@ -12,6 +12,7 @@ from oakum.progress import Event, Progress, silent
 from oakum.store import Store
 from oakum.transport.interface import ImageSource
 from oakum.transport.options import RegistryOptions
+from oakum.transport.together import Stop, side_by_side
 
 
 class Tee(Protocol):
@@ -57,18 +58,10 @@ def ensure_layers(
         jobs = [
             (d, source or _origin(store, d, options, progress, opened)) for d in missing.values()
         ]
-        with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-            futures = [
-                pool.submit(_bring, store, descriptor, place, progress, consumer)
-                for descriptor, place in jobs
-            ]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
+        side_by_side(
+            [partial(_bring, store, d, place, progress, consumer) for d, place in jobs],
+            options.jobs,
+        )
     finally:
         for place in opened.values():
             place.close()
@@ -139,6 +132,7 @@ def _bring(
     source: ImageSource,
     progress: Progress,
     consumer: Consumer | None,
+    stop: Stop,
 ) -> None:
     task = f"pull {descriptor.digest}"
     total = descriptor.size
@@ -147,7 +141,7 @@ def _bring(
     try:
         with store.blobs.writing(descriptor.digest) as writer:
             told = 0
-            for chunk in source.blob(descriptor):
+            for chunk in stop.checked(source.blob(descriptor)):
                 writer.write(chunk)
                 if writer.size > total:
                     raise InvalidImage(

@@ -48,7 +48,7 @@ class RegistryTarget:
 
     def close(self) -> None:
         """Cancel uploads that were not finished; let go of connections."""
-        for session in self._sessions.values():
+        for session in list(self._sessions.values()):
             self._cancel(session)
         self._client.close()
 
