@@ -22,8 +22,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_registry(directory: Path, extra: str = "") -> Iterator[str]:
-    """docker-registry with its data in `directory`; gives ``host:port``."""
+def running_registry(directory: Path, extra: str = "", http: str = "") -> Iterator[str]:
+    """docker-registry with its data in `directory`; gives ``host:port``.
+
+    `extra` are more sections of its configuration, `http` more settings of its server.
+    """
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("needs docker-registry")
@@ -33,7 +36,7 @@ def running_registry(directory: Path, extra: str = "") -> Iterator[str]:
     config.write_text(
         "version: 0.1\nlog: {level: error}\n"
         f"storage: {{filesystem: {{rootdirectory: {directory}/data}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: '{host}'}}\n{extra}"
+        f"http: {{addr: '{host}'{http}}}\n{extra}"
     )
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import itertools
 import json
@@ -13,74 +12,10 @@ from pathlib import Path
 import pytest
 
 from oakum.errors import DigestMismatch, InvalidImage, NotFound, OakumError, UsageError
-from oakum.oci import Config, Descriptor, Index, Manifest, Platform, digest_of
-from oakum.oci.media import OCI_CONFIG
+from oakum.oci import Index, Manifest, Platform
 from oakum.store import Store
-from oakum.transport import (
-    Copied,
-    RegistryOptions,
-    copy_image,
-    open_source,
-    open_target,
-    parse_location,
-    pull,
-)
-
-
-def layer(text: str, *, packed: bool = True) -> tuple[bytes, str]:
-    """A layer with one file, and its diff ID."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as tar:
-        info = tarfile.TarInfo("file")
-        info.size = len(text)
-        tar.addfile(info, io.BytesIO(text.encode()))
-    raw = out.getvalue()
-    return (gzip.compress(raw, mtime=0) if packed else raw), digest_of(raw)
-
-
-def make_image(store: Store, *texts: str, architecture: str = "amd64") -> Manifest:
-    """An image in the store with a layer for each text."""
-    layers, diff_ids = [], []
-    for text in texts:
-        blob, diff_id = layer(text)
-        digest = store.blobs.put(blob)
-        kind = "application/vnd.oci.image.layer.v1.tar+gzip"
-        layers.append(Descriptor(kind, digest, len(blob)))
-        diff_ids.append(diff_id)
-    config = Config.make(
-        {
-            "architecture": architecture,
-            "os": "linux",
-            "config": {"Cmd": ["/file"]},
-            "rootfs": {"type": "layers", "diff_ids": diff_ids},
-            "history": [{"created_by": text} for text in texts],
-            "x-unknown": ["kept"],
-        }
-    )
-    store.blobs.put(config.raw)
-    manifest = Manifest.make(Descriptor(OCI_CONFIG, config.digest, len(config.raw)), tuple(layers))
-    store.blobs.put(manifest.raw)
-    return manifest
-
-
-def copy(store: Store, source: str, target: str, **more: object) -> Copied:
-    read = open_source(parse_location(source), store, RegistryOptions())
-    write = open_target(parse_location(target), store, RegistryOptions())
-    try:
-        return copy_image(read, write, store=store, **more)  # type: ignore[arg-type]
-    finally:
-        read.close()
-        write.close()
-
-
-def skopeo_digest(place: str) -> str:
-    command = ["skopeo", "inspect", "--tls-verify=false", "--raw", place]
-    return digest_of(subprocess.run(command, check=True, capture_output=True).stdout)
-
-
-@pytest.fixture
-def image(store: Store) -> Manifest:
-    return make_image(store, "one", "two")
+from oakum.transport import open_source, parse_location, pull
+from support.images import copy, make_image, skopeo_digest
 
 
 def test_the_digest_is_kept_through_every_place(

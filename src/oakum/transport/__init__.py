@@ -31,6 +31,10 @@ __all__ = [
 
 def list_tags(reference: Reference, options: RegistryOptions) -> list[str]:
     """All tags of a repository of a registry."""
-    from oakum.transport.registry import list_tags as listed
+    from oakum.transport.registry import RegistrySource
 
-    return listed(reference, options)
+    source = RegistrySource(reference, options)
+    try:
+        return source.tags()
+    finally:
+        source.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 
@@ -17,6 +17,7 @@ from oakum.store import Store
 from oakum.transport.interface import ImageSource, ImageTarget
 from oakum.transport.options import RegistryOptions
 from oakum.transport.pull import is_attestation
+from oakum.transport.together import Stop, side_by_side
 
 _STEP = 4 << 20
 
@@ -77,9 +78,11 @@ def copy_image(
     images = [Manifest.parse(body, one.media_type) for one, body in (documents or [(root, raw)])]
     count = _Count()
     _send_blobs(source, target, store, images, options, count, progress)
-    for one, body in documents:
-        target.put_manifest(body, one.media_type, root=False)
-    target.put_manifest(raw, root.media_type, root=True)
+    # A document's own word about its type counts, whatever the source called it.
+    for (_, body), image in zip(documents, images):
+        target.put_manifest(body, image.media_type, root=False)
+    kind = Index.parse(raw, root.media_type) if documents else images[0]
+    target.put_manifest(raw, kind.media_type, root=True)
     target.finish(root, platform)
     _remember(store, target, images)
     return Copied(root, count.sent, count.kept, count.mounted, len(documents) + 1)
@@ -135,18 +138,11 @@ def _send_blobs(
         for blob in (*image.layers, image.config):
             blobs.setdefault(blob.digest, blob)
     origin = source.origin()
-    with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-        futures = []
-        for blob in blobs.values():
-            near = store.origins(blob.digest) + ((origin.name,) if origin else ())
-            futures.append(pool.submit(_send, source, target, blob, near, count, progress))
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
+    tasks = []
+    for blob in blobs.values():
+        near = store.origins(blob.digest) + ((origin.name,) if origin else ())
+        tasks.append(partial(_send, source, target, blob, near, count, progress))
+    side_by_side(tasks, options.jobs)
 
 
 def _send(
@@ -156,6 +152,7 @@ def _send(
     near: tuple[str, ...],
     count: _Count,
     progress: Progress,
+    stop: Stop,
 ) -> None:
     task = f"push {blob.digest}"
     if target.has_blob(blob):
@@ -170,7 +167,9 @@ def _send(
         return
     progress(Event(task, "start", f"blob {short(blob.digest)}", total=blob.size))
     try:
-        target.put_blob(blob, lambda offset: _checked(source, blob, offset, task, progress))
+        target.put_blob(
+            blob, lambda offset: stop.checked(_checked(source, blob, offset, task, progress))
+        )
     except BaseException:
         progress(Event(task, "failed"))
         raise

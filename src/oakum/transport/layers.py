@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
-from oakum.errors import InvalidImage, NotFound, OakumError
+from oakum.errors import InvalidImage
 from oakum.oci import Descriptor, short
 from oakum.progress import Event, Progress, silent
 from oakum.store import Store
 from oakum.transport.interface import ImageSource
 from oakum.transport.options import RegistryOptions
+from oakum.transport.origins import Origins
+from oakum.transport.together import Stop, side_by_side
 
 
 class Tee(Protocol):
@@ -52,93 +54,27 @@ def ensure_layers(
             missing[descriptor.digest] = descriptor
     if not missing:
         return 0
-    opened: dict[str, ImageSource] = {}
+    origins = Origins(store, options, progress)
     try:
-        jobs = [
-            (d, source or _origin(store, d, options, progress, opened)) for d in missing.values()
-        ]
-        with ThreadPoolExecutor(max(1, options.jobs)) as pool:
-            futures = [
-                pool.submit(_bring, store, descriptor, place, progress, consumer)
-                for descriptor, place in jobs
-            ]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                for future in futures:
-                    future.cancel()
-                raise
-    finally:
-        for place in opened.values():
-            place.close()
-    return sum(descriptor.size for descriptor in missing.values())
-
-
-def _origin(
-    store: Store,
-    descriptor: Descriptor,
-    options: RegistryOptions,
-    progress: Progress,
-    opened: dict[str, ImageSource],
-) -> ImageSource:
-    names = store.origins(descriptor.digest)
-    if not names:
-        raise NotFound(
-            f"layer {descriptor.digest} is not in the store, and no registry is known to have it",
-            "pull the image again",
+        side_by_side(
+            [
+                partial(_bring, store, descriptor, source or origins, progress, consumer)
+                for descriptor in missing.values()
+            ],
+            options.jobs,
         )
-    return _Origins(names, options, progress, opened)
-
-
-class _Origins:
-    """Several registries that may have a blob."""
-
-    def __init__(
-        self,
-        names: tuple[str, ...],
-        options: RegistryOptions,
-        progress: Progress,
-        opened: dict[str, ImageSource],
-    ) -> None:
-        from oakum.transport.registry import RegistrySource
-
-        for name in names:
-            if name not in opened:
-                opened[name] = RegistrySource.for_repository(name, options, progress)
-        self._sources = [opened[name] for name in names]
-
-    def blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
-        position = offset
-        for number, source in enumerate(self._sources):
-            try:
-                for chunk in source.blob(descriptor, position):
-                    position += len(chunk)
-                    yield chunk
-                return
-            except OakumError:
-                if number == len(self._sources) - 1:
-                    raise
-
-    def resolve(self) -> Descriptor:
-        return self._sources[0].resolve()
-
-    def document(self, descriptor: Descriptor) -> bytes:
-        return self._sources[0].document(descriptor)
-
-    def origin(self) -> None:
-        return None
-
-    def close(self) -> None:
-        return
+    finally:
+        origins.close()
+    return sum(descriptor.size for descriptor in missing.values())
 
 
 def _bring(
     store: Store,
     descriptor: Descriptor,
-    source: ImageSource,
+    source: ImageSource | Origins,
     progress: Progress,
     consumer: Consumer | None,
+    stop: Stop,
 ) -> None:
     task = f"pull {descriptor.digest}"
     total = descriptor.size
@@ -147,7 +83,7 @@ def _bring(
     try:
         with store.blobs.writing(descriptor.digest) as writer:
             told = 0
-            for chunk in source.blob(descriptor):
+            for chunk in stop.checked(source.blob(descriptor)):
                 writer.write(chunk)
                 if writer.size > total:
                     raise InvalidImage(

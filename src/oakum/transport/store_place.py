@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from oakum.errors import InvalidImage, NotFound
-from oakum.oci import Descriptor, Digest, Index, Manifest, Platform, Reference, parse_reference
+from oakum.oci import Descriptor, Digest, Index, Manifest, Platform, Reference
 from oakum.oci.image import MAX_DOCUMENT
 from oakum.progress import Progress, silent
 from oakum.store import Store
-from oakum.transport.interface import ImageSource, Opener
+from oakum.transport.interface import Opener
 from oakum.transport.location import Location
 from oakum.transport.options import RegistryOptions
+from oakum.transport.origins import Origins
 
 _CHUNK = 1 << 20
 
@@ -31,9 +32,7 @@ class StoreSource:
     ) -> None:
         self._store = store
         self._location = location
-        self._options = options
-        self._progress = progress
-        self._remote: dict[str, ImageSource] = {}
+        self._origins = Origins(store, options, progress)
 
     def resolve(self) -> Descriptor:
         """What the name stands for; `NotFound` when the store does not have it."""
@@ -70,34 +69,12 @@ class StoreSource:
     def blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The blob's bytes, out of the store or out of a registry that has it."""
         if not self.holds(descriptor):
-            yield from self._from_origin(descriptor, offset)
+            yield from self._origins.blob(descriptor, offset)
             return
         with self._store.blobs.open(descriptor.digest) as file:
             file.seek(offset)
             while chunk := file.read(_CHUNK):
                 yield chunk
-
-    def _from_origin(self, descriptor: Descriptor, offset: int) -> Iterator[bytes]:
-        from oakum.transport.registry import RegistrySource
-
-        names = self._store.origins(descriptor.digest)
-        for number, name in enumerate(names):
-            if name not in self._remote:
-                reference = parse_reference(name)
-                self._remote[name] = RegistrySource(reference, self._options, self._progress)
-            position = offset
-            try:
-                for chunk in self._remote[name].blob(descriptor, offset):
-                    position += len(chunk)
-                    yield chunk
-                return
-            except NotFound:
-                if position > offset or number == len(names) - 1:
-                    raise
-        raise NotFound(
-            f"layer {descriptor.digest} is not in the store, and no registry is known to have it",
-            "pull the image again",
-        )
 
     def origin(self) -> Reference | None:
         """The store is no registry."""
@@ -105,8 +82,7 @@ class StoreSource:
 
     def close(self) -> None:
         """Let go of connections."""
-        for remote in self._remote.values():
-            remote.close()
+        self._origins.close()
 
 
 class StoreTarget:

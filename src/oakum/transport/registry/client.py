@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import email.utils
-import ipaddress
+import itertools
 import random
 import re
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from urllib.parse import urljoin, urlsplit
+from contextlib import closing, contextmanager
 
 import httpx
-import msgspec
 
-from oakum.errors import AccessDenied, NotFound, OakumError, TransportError, UsageError
+from oakum.errors import AccessDenied, NotFound, OakumError, TransportError
 from oakum.progress import Event, Progress
 from oakum.transport.options import RegistryOptions
+from oakum.transport.registry.address import (
+    checked_host,
+    is_loopback,
+    may_be_plain,
+    next_address,
+    origin_of,
+)
+from oakum.transport.registry.answer import bounded, plain, said
+from oakum.transport.registry.connection import connect
+from oakum.transport.registry.passing import PASSING, Passing
 from oakum.transport.registry.tokens import Tokens
 
-PASSING = {408, 429, 500, 502, 503, 504}
-"""Answers that may be others later."""
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 10
 _MOST_PAUSE = 60.0
-_ERROR_BYTES = 64 * 1024
 _HUB = "registry-1.docker.io"
 
 Body = Callable[[], Iterable[bytes]]
@@ -42,19 +47,16 @@ class Client:
     def __init__(
         self, host: str, options: RegistryOptions, progress: Progress, retries: int | None = None
     ) -> None:
-        self.host = host
+        self.host = checked_host(host)
         self._address = _HUB if host == "docker.io" else host
-        self._options = options
         self._progress = progress
         self._retries = options.retries if retries is None else retries
         self._lock = threading.Lock()
         self._base: str | None = None
-        self._http = _http_client(options, self._insecure)
-        self._tokens = Tokens(self._http, host, options)
-
-    @property
-    def _insecure(self) -> bool:
-        return self.host in self._options.insecure or self._address in self._options.insecure
+        named = {host, self._address} & set(options.insecure)
+        self._insecure = (*options.insecure, self._address) if named else options.insecure
+        self._http = connect(self._address, options)
+        self._tokens = Tokens(self._http, host, self._insecure, options.docker_config)
 
     @property
     def retries(self) -> int:
@@ -73,26 +75,38 @@ class Client:
             return self._base
 
     def _find_base(self) -> str:
-        loopback = is_loopback(self._address)
-        if not (loopback or self._insecure):
+        if not may_be_plain(self._address, self._insecure):
             return f"https://{self._address}"
-        schemes = ("http", "https") if loopback else ("https", "http")
+        schemes = ("http", "https") if is_loopback(self._address) else ("https", "http")
         for scheme in schemes:
             try:
-                answer = self._http.get(f"{scheme}://{self._address}/v2/")
-            except httpx.TransportError:
-                continue
-            if scheme == "http" and answer.status_code == 400:
-                continue
+                with self._http.stream("GET", f"{scheme}://{self._address}/v2/") as answer:
+                    # A server that expects TLS answers so to http.
+                    if scheme == "http" and answer.status_code == 400:
+                        continue
+            except httpx.TransportError as error:
+                if _distrust(error) is None:
+                    continue
             return f"{scheme}://{self._address}"
         return f"{schemes[0]}://{self._address}"
+
+    def absolute(self, path: str, below: str = "/") -> str:
+        """The URL that a path, or a place that the registry named at `below`, means.
+
+        Raises `TransportError` for a place that must not be gone to.
+        """
+        return next_address(self.base() + below, path, self.host, self._insecure)
+
+    def is_home(self, url: str) -> bool:
+        """Whether the URL is on this registry itself, where its credentials belong."""
+        return origin_of(url) == origin_of(self.base())
 
     def pause_before(self, attempt: int, why: str, retry_after: str | None = None) -> None:
         """Wait before attempt number `attempt` (from 1), as long as the server asks or longer."""
         wait = min(_MOST_PAUSE, self.pause * 2 ** (attempt - 1)) * (0.75 + random.random() / 2)
         wait = max(wait, min(_MOST_PAUSE, _seconds_of(retry_after)))
         self._progress(
-            Event("registry", "note", f"{self.host}: {why}; trying again in {wait:.1f} s")
+            Event("registry", "note", f"{self.host}: {plain(why)}; trying again in {wait:.1f} s")
         )
         time.sleep(wait)
 
@@ -112,51 +126,84 @@ class Client:
         """Send a request and give its answer, whose status is one of `accept`, unread.
 
         `path` is absolute on the host, or a whole URL.  Raises `NotFound` (404), `AccessDenied`
-        (401, 403) and `TransportError` (everything else).
+        (401, 403), `Passing` for what was tried often enough, and `TransportError` for the rest.
         """
-        most = (self._retries if attempts is None else attempts - 1) + 1
-        for attempt in range(1, most + 1):
+        most = self._retries + 1 if attempts is None else attempts
+        for attempt in itertools.count(1):
             try:
-                response = self._once(method, path, scopes, dict(headers or {}), body)
+                response = self._attempt(method, path, scopes, dict(headers or {}), body, what)
+                if response.status_code in PASSING and response.status_code not in accept:
+                    with closing(response):
+                        raise self.failure(response, what)
+                break
+            except Passing as error:
+                if attempt >= most:
+                    raise
+                self.pause_before(attempt, error.reason, error.retry_after)
+        with closing(response):
+            if response.status_code not in accept:
+                raise self.failure(response, what)
+            yield response
+
+    def read(
+        self,
+        path: str,
+        *,
+        scopes: tuple[str, ...],
+        what: str,
+        most: int,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[httpx.Response, bytes]:
+        """GET an answer of at most `most` bytes; one whose connection is cut is asked for again.
+
+        Raises what `request` raises, and `InvalidImage` for a longer answer, which is not read
+        any further.
+        """
+        for attempt in itertools.count(1):
+            try:
+                with self.request(
+                    "GET", path, scopes=scopes, what=what, headers=headers
+                ) as response:
+                    return response, bounded(response, most, what)
             except httpx.TransportError as error:
                 failure = self._unreachable(error, what)
-                if attempt == most or not isinstance(failure, TransportError):
+                if attempt > self._retries:
                     raise failure from error
-                self.pause_before(attempt, type(error).__name__)
-                continue
-            if response.status_code in PASSING and response.status_code not in accept:
-                retry_after = response.headers.get("retry-after")
-                if attempt < most:
-                    response.close()
-                    self.pause_before(attempt, f"answered {response.status_code}", retry_after)
-                    continue
-            try:
-                if response.status_code not in accept:
-                    raise self.failure(response, what)
-                yield response
-            finally:
-                response.close()
-            return
+                self.pause_before(attempt, str(error))
+        raise AssertionError("unreachable")
 
-    def _once(
+    def _attempt(
         self,
         method: str,
         path: str,
         scopes: tuple[str, ...],
         headers: dict[str, str],
         body: Body | bytes | None,
+        what: str,
     ) -> httpx.Response:
-        url = urljoin(self.base(), path)
-        own = _origin(url) == _origin(self.base())
+        try:
+            return self._authorised(method, self.absolute(path), scopes, headers, body)
+        except httpx.TransportError as error:
+            raise self._unreachable(error, what) from error
+
+    def _authorised(
+        self,
+        method: str,
+        url: str,
+        scopes: tuple[str, ...],
+        headers: dict[str, str],
+        body: Body | bytes | None,
+    ) -> httpx.Response:
+        own = self.is_home(url)
         authorization = self._tokens.known(scopes) if own else None
         response = self._follow(method, url, headers, body, authorization)
         if response.status_code != 401 or not own:
             return response
         offered = response.headers.get_list("www-authenticate")
-        response.close()
-        renewed = self._tokens.renew(scopes, offered, self.base())
+        renewed = self._tokens.renew(scopes, authorization, offered, self.base())
         if renewed is None:
             return response
+        response.close()
         return self._follow(method, url, headers, body, renewed)
 
     def _follow(
@@ -167,10 +214,10 @@ class Client:
         body: Body | bytes | None,
         authorization: str | None,
     ) -> httpx.Response:
-        home = _origin(url)
+        home = origin_of(url)
         for _ in range(_MOST_REDIRECTS):
             sent = dict(headers)
-            if authorization and _origin(url) == home:
+            if authorization and origin_of(url) == home:
                 sent["Authorization"] = authorization
             content = body() if callable(body) else body
             request = self._http.build_request(method, url, headers=sent, content=content)
@@ -179,139 +226,65 @@ class Client:
             if response.status_code not in _REDIRECTS or not place or method not in ("GET", "HEAD"):
                 return response
             response.close()
-            target = urljoin(url, place)
-            if urlsplit(url).scheme == "https" and urlsplit(target).scheme != "https":
-                raise TransportError(
-                    f"{self.host} redirects from https to {urlsplit(target).scheme}",
-                    "that would give the transfer away; the registry is misconfigured",
-                )
-            if urlsplit(target).scheme not in ("http", "https"):
-                raise TransportError(f"{self.host} redirects to an unknown place", "check it")
-            url = target
+            url = next_address(url, place, self.host, self._insecure)
         raise TransportError(f"{self.host} redirects in a circle", "the registry is misconfigured")
 
     def _unreachable(self, error: httpx.TransportError, what: str) -> OakumError:
-        cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                return AccessDenied(
-                    f"{what}: the certificate of {self.host} is not trusted: "
-                    f"{cause.verify_message}",
-                    "name its authority with --ca-certificates, or the host with "
-                    "--insecure-registry",
-                )
-            cause = cause.__cause__ or cause.__context__
+        distrust = _distrust(error)
+        if distrust is not None:
+            return AccessDenied(
+                f"{what}: the certificate of {self.host} is not trusted: {distrust.verify_message}",
+                "name its authority with --ca-certificates, or the host with --insecure-registry",
+            )
         reason = plain(str(error)) or type(error).__name__
-        return TransportError(
+        return Passing(
             f"{what}: cannot reach {self.host}: {reason}",
             "check the name, the network and the proxy variables, then try again",
+            reason,
         )
 
     def failure(self, response: httpx.Response, what: str) -> OakumError:
         """The error that an answer means."""
-        code, said = _said(response)
-        detail = f"{response.status_code}{f' {said}' if said else ''}"
-        if response.status_code == 404:
+        code, told = said(response)
+        status = response.status_code
+        detail = f"{status} {told}".strip()
+        if status == 404:
             return NotFound(
-                f"{what}: {self.host} does not have it ({said or 'not found'})",
+                f"{what}: {self.host} does not have it ({told or 'not found'})",
                 "check the name; a private image needs a login ('docker login')",
             )
-        if response.status_code in (401, 403):
+        if status in (401, 403):
             return AccessDenied(
                 f"{what}: {self.host} refuses it ({detail})",
                 f"log in with 'docker login {self.host}', or ask for access",
             )
-        if code == "TOOMANYREQUESTS" or response.status_code == 429:
-            return TransportError(
-                f"{what}: {self.host} allows no more requests now ({detail})",
-                "wait, log in, or use a mirror (--registry-mirror)",
-            )
-        return TransportError(
-            f"{what}: {self.host} answered {detail}",
-            "try again later, or ask who runs the registry",
-        )
-
-
-def plain(text: str, most: int = 200) -> str:
-    """Text from a server on one line, without control characters."""
-    return "".join(c if c.isprintable() else " " for c in text[:most]).strip()
-
-
-def _said(response: httpx.Response) -> tuple[str, str]:
-    """Code and message of an error body (distribution spec, "Error codes")."""
-    body = b""
-    try:
-        for piece in response.iter_bytes(8192):
-            body += piece
-            if len(body) > _ERROR_BYTES:
-                break
-        document = msgspec.json.decode(body)
-        first = document["errors"][0]
-        code, message = str(first.get("code", "")), str(first.get("message", ""))
-    except (
-        httpx.HTTPError,
-        httpx.StreamError,
-        msgspec.DecodeError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-    ):
-        return "", ""
-    except (RecursionError, UnicodeDecodeError):
-        return "", ""
-    return plain(code, 60), plain(f"{code}: {message}" if message else code)
+        how, todo = f"answered {detail}", "try again later, or ask who runs the registry"
+        if code == "TOOMANYREQUESTS" or status == 429:
+            how = f"allows no more requests now ({detail})"
+            todo = "wait, log in, or use a mirror (--registry-mirror)"
+        if status in PASSING:
+            retry_after = response.headers.get("retry-after")
+            return Passing(f"{what}: {self.host} {how}", todo, f"answered {status}", retry_after)
+        return TransportError(f"{what}: {self.host} {how}", todo)
 
 
 def _seconds_of(retry_after: str | None) -> float:
     if not retry_after:
         return 0.0
-    if re.fullmatch(r"\d{1,6}", retry_after.strip()):
+    if re.fullmatch(r"[0-9]{1,6}", retry_after.strip()):
         return float(retry_after)
     try:
         moment = email.utils.parsedate_to_datetime(retry_after).timestamp()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 0.0
     return max(0.0, moment - time.time())
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    return parts.scheme, parts.hostname or "", port
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host[:port]`` is this machine, so that http needs no permission."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _http_client(options: RegistryOptions, insecure: bool) -> httpx.Client:
-    context: ssl.SSLContext | bool = httpx.create_ssl_context(trust_env=True)
-    if insecure:
-        context = False
-    elif options.ca_certificates is not None and isinstance(context, ssl.SSLContext):
-        try:
-            context.load_verify_locations(cafile=str(options.ca_certificates))
-        except (OSError, ssl.SSLError) as error:
-            raise UsageError(
-                f"cannot use the certificates {options.ca_certificates}: {error}", "a PEM file"
-            ) from error
-    from oakum.version import version
-
-    direct: dict[str, httpx.BaseTransport | None] = dict.fromkeys(
-        ("all://localhost", "all://127.0.0.1", "all://[::1]")
-    )
-    return httpx.Client(
-        verify=context,
-        timeout=httpx.Timeout(options.timeout, connect=min(options.timeout, 20.0)),
-        limits=httpx.Limits(max_connections=None, max_keepalive_connections=options.jobs + 2),
-        headers={"User-Agent": f"oakum/{version()}"},
-        mounts=direct,
-    )
+def _distrust(error: BaseException) -> ssl.SSLCertVerificationError | None:
+    """The refusal of a certificate that an error comes from."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -8,7 +8,6 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
-import msgspec
 
 from oakum.errors import (
     AccessDenied,
@@ -19,18 +18,18 @@ from oakum.errors import (
 )
 from oakum.oci import Descriptor, Digest, Reference, check, parse_reference
 from oakum.oci.digest import digest_of, is_digest
-from oakum.oci.image import MAX_DOCUMENT
-from oakum.oci.media import INDEXES, MANIFESTS, OCI_MANIFEST
+from oakum.oci.image import MAX_DOCUMENT, load_json
+from oakum.oci.media import INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST
 from oakum.progress import Progress, silent
 from oakum.transport.options import RegistryOptions
 from oakum.transport.registry.client import Client
+from oakum.transport.registry.tags import read_tags
 
-CHUNK = 1 << 20
 ACCEPT = ", ".join((*sorted(MANIFESTS), *sorted(INDEXES)))
-_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
-_MAX_PAGES = 1000
-_MAX_TAGS = 200_000
+_OLD = "application/vnd.docker.distribution.manifest.v1+"
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+_TOLD_BY_GET = (400, 403, 404, 405, 501)
+"""Refusals of a HEAD, which has no body: the GET that follows tells why, or works."""
 _BYTES_A_RETRY = 64 << 20
 
 T = TypeVar("T")
@@ -70,9 +69,13 @@ class RegistrySource:
         for client in self._clients[:-1]:
             try:
                 return read(client)
-            except (NotFound, AccessDenied, TransportError):
+            except (NotFound, AccessDenied, TransportError, InvalidImage):
                 continue
         return read(self._clients[-1])
+
+    def tags(self) -> list[str]:
+        """All tags of the repository, in the registry's order."""
+        return self._each(lambda client: read_tags(client, self._reference))
 
     def resolve(self) -> Descriptor:
         """The manifest or index that the name stands for now."""
@@ -88,17 +91,16 @@ class RegistrySource:
             scopes=self._scopes,
             what=what,
             headers=headers,
-            accept=(200, 404, 405),
+            accept=(200, *_TOLD_BY_GET),
         ) as response:
             if response.status_code == 200:
                 found = self._head(response)
                 if found is not None:
                     return found
-        with client.request(
-            "GET", path, scopes=self._scopes, what=what, headers=headers
-        ) as response:
-            kind = _media_type(response)
-            raw = _bounded(response, MAX_DOCUMENT, what)
+        response, raw = client.read(
+            path, scopes=self._scopes, what=what, headers=headers, most=MAX_DOCUMENT
+        )
+        kind = _media_type(response) or _kind_of(raw)
         wanted = self._reference.digest
         if wanted:
             check(raw, wanted, f"the manifest of {self._reference}")
@@ -108,7 +110,8 @@ class RegistrySource:
         """The descriptor out of the headers of a HEAD, when they tell all of it."""
         digest = response.headers.get("docker-content-digest", "")
         length = response.headers.get("content-length", "")
-        if not is_digest(digest) or not length.isdigit():
+        kind = _media_type(response)
+        if kind is None or not is_digest(digest) or not re.fullmatch("[0-9]{1,15}", length):
             return None
         wanted = self._reference.digest
         if wanted and digest != wanted:
@@ -116,7 +119,7 @@ class RegistrySource:
                 f"{self._reference.name} answers with digest {digest} when asked for {wanted}",
                 "the registry is damaged or hostile; use another",
             )
-        return Descriptor(_media_type(response), Digest(digest), int(length))
+        return Descriptor(kind, Digest(digest), int(length))
 
     def document(self, descriptor: Descriptor) -> bytes:
         """A manifest, an index or a config, checked against its descriptor."""
@@ -132,14 +135,13 @@ class RegistrySource:
         what = f"read {descriptor.digest} of {self._reference.name}"
 
         def read(client: Client) -> bytes:
-            with client.request(
-                "GET",
+            _, raw = client.read(
                 f"{self._path}/{kind}/{descriptor.digest}",
                 scopes=self._scopes,
                 what=what,
                 headers=headers,
-            ) as response:
-                raw = _bounded(response, descriptor.size, what)
+                most=descriptor.size,
+            )
             return check(raw, descriptor.digest, f"a document of {self._reference.name}")
 
         return self._each(read)
@@ -183,9 +185,7 @@ class RegistrySource:
     def _stream(
         self, client: Client, descriptor: Descriptor, position: int, what: str
     ) -> Iterator[bytes]:
-        headers = {"Accept-Encoding": "identity"}
-        if position:
-            headers["Range"] = f"bytes={position}-"
+        headers = {"Range": f"bytes={position}-"} if position else {}
         with client.request(
             "GET",
             f"{self._path}/blobs/{descriptor.digest}",
@@ -196,7 +196,7 @@ class RegistrySource:
         ) as response:
             skip = _skipped(response, position, descriptor.size, what)
             read = position - skip
-            for chunk in response.iter_raw(CHUNK):
+            for chunk in response.iter_raw():
                 read += len(chunk)
                 if read > descriptor.size:
                     raise DigestMismatch(
@@ -224,54 +224,20 @@ def _skipped(response: httpx.Response, position: int, size: int, what: str) -> i
     return 0
 
 
-def _media_type(response: httpx.Response) -> str:
-    kind = response.headers.get("content-type", "").partition(";")[0].strip()
-    if kind == _SIGNED:
+def _media_type(response: httpx.Response) -> str | None:
+    """The type of manifest or index that the answer says it is; None when it says another."""
+    kind = str(response.headers.get("content-type", "")).partition(";")[0].strip()
+    if kind.startswith(_OLD):
         raise InvalidImage(
             "the image has a manifest of Docker's schema 1", "push it again with a current client"
         )
-    return kind if kind in MANIFESTS or kind in INDEXES else OCI_MANIFEST
+    return kind if kind in MANIFESTS or kind in INDEXES else None
 
 
-def _bounded(response: httpx.Response, most: int, what: str) -> bytes:
-    raw = bytearray()
-    for piece in response.iter_bytes(64 * 1024):
-        raw += piece
-        if len(raw) > most:
-            raise InvalidImage(
-                f"{what}: more than {most} bytes", "the source is damaged or hostile"
-            )
-    return bytes(raw)
-
-
-def list_tags(reference: Reference, options: RegistryOptions) -> list[str]:
-    """All tags of a repository, in the registry's order."""
-    client = Client(reference.host, options, silent)
-    scopes = (f"repository:{reference.repository}:pull",)
-    what = f"list the tags of {reference.name}"
-    path: str | None = f"/v2/{reference.repository}/tags/list?n=1000"
-    tags: list[str] = []
-    try:
-        for _ in range(_MAX_PAGES):
-            if path is None or len(tags) > _MAX_TAGS:
-                break
-            with client.request("GET", path, scopes=scopes, what=what) as response:
-                tags += _tags(_bounded(response, 16 << 20, what), what)
-                following = response.links.get("next", {}).get("url")
-            path = str(httpx.URL(client.base() + path).join(following)) if following else None
-            if path is not None:
-                path = path.removeprefix(client.base())
-    except httpx.TransportError as error:
-        raise TransportError(f"{what}: the connection was cut", "try again") from error
-    finally:
-        client.close()
-    return tags
-
-
-def _tags(raw: bytes, what: str) -> list[str]:
-    try:
-        document = msgspec.json.decode(raw)
-        found = document.get("tags") or []
-        return [tag for tag in found if isinstance(tag, str)]
-    except (msgspec.DecodeError, AttributeError, TypeError, UnicodeDecodeError) as error:
-        raise TransportError(f"{what}: the answer is not a list of tags", "try again") from error
+def _kind_of(raw: bytes) -> str:
+    """The type that a document says of itself, or shows by what it has."""
+    document = load_json(raw, "the manifest")
+    kind = document.get("mediaType")
+    if isinstance(kind, str) and (kind in MANIFESTS or kind in INDEXES):
+        return kind
+    return OCI_INDEX if "manifests" in document else OCI_MANIFEST

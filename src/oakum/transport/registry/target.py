@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import re
 import threading
 from collections.abc import Iterator
-from urllib.parse import quote, urljoin
-
-import httpx
+from urllib.parse import quote
 
 from oakum.errors import AccessDenied, NotFound, TransportError
 from oakum.oci import Descriptor, Platform, Reference
@@ -16,8 +16,16 @@ from oakum.progress import Progress, silent
 from oakum.transport.interface import Opener
 from oakum.transport.options import RegistryOptions
 from oakum.transport.registry.client import Client
+from oakum.transport.registry.passing import Passing
 
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)")
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
+
+
+class _UploadLost(Passing):
+    """The registry forgot an upload, or has other bytes of it than were sent."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: the registry lost it", "try again later", "lost an upload")
 
 
 class RegistryTarget:
@@ -39,21 +47,24 @@ class RegistryTarget:
         return self._reference.name
 
     def close(self) -> None:
-        """Cancel uploads that were opened and not used; let go of connections."""
-        for session in self._sessions.values():
-            try:
-                with self._client.request(
-                    "DELETE",
-                    session,
-                    scopes=(self._own,),
-                    what="cancel an upload",
-                    accept=(200, 202, 204, 404, 405),
-                    attempts=1,
-                ):
-                    continue
-            except (TransportError, AccessDenied, NotFound):
-                continue
+        """Cancel uploads that were not finished; let go of connections."""
+        for session in list(self._sessions.values()):
+            self._cancel(session)
         self._client.close()
+
+    def _cancel(self, session: str) -> None:
+        with (
+            contextlib.suppress(TransportError, AccessDenied, NotFound),
+            self._client.request(
+                "DELETE",
+                session,
+                scopes=(self._own,),
+                what="cancel an upload",
+                accept=(200, 202, 204, 404, 405),
+                attempts=1,
+            ),
+        ):
+            pass
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether the repository holds the blob."""
@@ -94,46 +105,52 @@ class RegistryTarget:
                 place = response.headers.get("location")
                 if place:
                     with self._lock:
-                        self._sessions.setdefault(descriptor.digest, self._absolute(place))
+                        self._sessions.setdefault(descriptor.digest, self._upload(place))
         except (AccessDenied, NotFound, TransportError):
             return False
         return False
 
-    def _absolute(self, place: str) -> str:
-        return urljoin(self._client.base() + self._path + "/", place)
-
     def put_blob(self, descriptor: Descriptor, opener: Opener) -> None:
-        """Upload the blob; what the registry has of it already is not sent again."""
+        """Upload the blob; what the registry has of it already is not sent again.
+
+        Raises what `opener` raises, and what the registry answers when trying again is no use.
+        """
         what = f"upload {descriptor.digest} to {self._reference.name}"
         with self._lock:
             session = self._sessions.pop(descriptor.digest, None)
-        for attempt in range(1, self._client.retries + 2):
-            last = attempt > self._client.retries
+        for attempt in itertools.count(1):
             try:
-                if session is None:
-                    session = self._start(what)
-                offset = self._offset(session, what) if attempt > 1 else 0
-                if offset is None:
-                    session = self._start(what)
-                    offset = 0
+                resumed = session is not None and attempt > 1
+                session = session or self._start(what)
+                offset = self._offset(session, what) if resumed else 0
                 self._send(session, descriptor, opener, offset, what)
                 return
-            except TransportError as error:
-                if last:
-                    raise
-                session = self._after_failure(descriptor, session)
-                if session is _COMPLETE:
+            except Passing as error:
+                if self._arrived(descriptor):
                     return
-                self._client.pause_before(attempt, error.what)
+                if attempt > self._client.retries:
+                    self._abandon(descriptor, session)
+                    raise
+                if isinstance(error, _UploadLost) and session is not None:
+                    self._cancel(session)
+                    session = None
+                self._client.pause_before(attempt, error.reason, error.retry_after)
+            except BaseException:
+                self._abandon(descriptor, session)
+                raise
 
-    def _after_failure(self, descriptor: Descriptor, session: str | None) -> str | None:
-        """Where to continue; `_COMPLETE` when the registry has the blob after all."""
+    def _abandon(self, descriptor: Descriptor, session: str | None) -> None:
+        """Leave an upload that will not be finished to `close`."""
+        if session is not None:
+            with self._lock:
+                self._sessions[descriptor.digest] = session
+
+    def _arrived(self, descriptor: Descriptor) -> bool:
+        """Whether the registry has the blob though its answer got lost."""
         try:
-            if self.has_blob(descriptor):
-                return _COMPLETE
+            return self.has_blob(descriptor)
         except (TransportError, AccessDenied, NotFound):
-            return session
-        return session
+            return False
 
     def _start(self, what: str) -> str:
         with self._client.request(
@@ -147,72 +164,73 @@ class RegistryTarget:
             place = response.headers.get("location")
         if not place:
             raise TransportError(f"{what}: no place to upload to", "the registry is broken")
-        return self._absolute(place)
+        return self._upload(place)
 
-    def _offset(self, session: str, what: str) -> int | None:
-        """Bytes that an upload has already; None when the session is gone."""
+    def _upload(self, place: str) -> str:
+        return self._client.absolute(place, f"{self._path}/blobs/uploads/")
+
+    def _offset(self, session: str, what: str) -> int:
+        """Bytes that an upload has already; `_UploadLost` when the session is gone."""
         try:
             with self._client.request(
-                "GET", session, scopes=(self._own,), what=what, accept=(204, 404), attempts=1
+                "GET", session, scopes=(self._own,), what=what, accept=(204,), attempts=1
             ) as response:
-                if response.status_code == 404:
-                    return None
                 match = _RANGE.fullmatch(response.headers.get("range", "").strip())
-        except (TransportError, NotFound, AccessDenied):
-            return None
-        # A session that is empty may say 0-0, which also means one byte: start such a one anew.
-        return int(match[1]) + 1 if match and int(match[1]) > 0 else None
+        except (NotFound, AccessDenied, TransportError) as error:
+            raise _UploadLost(what) from error
+        if match is None or match[1] == "0":
+            # An empty upload says 0-0, which also means one byte: start such a one anew.
+            raise _UploadLost(what)
+        return int(match[1]) + 1
 
     def _send(
         self, session: str, descriptor: Descriptor, opener: Opener, offset: int, what: str
     ) -> None:
         if offset > descriptor.size:
-            raise TransportError(f"{what}: the registry has more than was sent", "try again")
-        place = session
-        if offset:
-            place = self._patch(session, descriptor, opener, offset, what)
+            raise _UploadLost(what)
+        place = self._patch(session, descriptor, opener, offset, what) if offset else session
 
         def body() -> Iterator[bytes]:
-            return iter(()) if offset else opener(0)
+            return iter(()) if offset else _settled(opener, 0)
 
-        length = 0 if offset else descriptor.size
+        lost = (400, 404, 416) if offset else (404, 416)
         separator = "&" if "?" in place else "?"
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length)}
-        try:
-            with self._client.request(
-                "PUT",
-                f"{place}{separator}digest={quote(descriptor.digest)}",
-                scopes=(self._own,),
-                what=what,
-                headers=headers,
-                body=body,
-                accept=(201, 204),
-                attempts=1,
-            ):
-                return
-        except httpx.HTTPError as error:
-            raise TransportError(f"{what}: {error}", "try again") from error
+        with self._client.request(
+            "PUT",
+            f"{place}{separator}digest={quote(descriptor.digest)}",
+            scopes=(self._own,),
+            what=what,
+            headers=_bytes_header(0 if offset else descriptor.size),
+            body=body,
+            accept=(201, 204, *lost),
+            attempts=1,
+        ) as response:
+            if response.status_code in lost:
+                raise _UploadLost(what)
 
     def _patch(
         self, session: str, descriptor: Descriptor, opener: Opener, offset: int, what: str
     ) -> str:
-        headers = {
-            "Content-Type": "application/octet-stream",
-            "Content-Range": f"{offset}-{descriptor.size - 1}",
-            "Content-Length": str(descriptor.size - offset),
-        }
+        """Send the rest of an upload; where to finish it."""
+        if offset == descriptor.size:
+            return session
+        lost = (400, 404, 416)
+        headers = _bytes_header(descriptor.size - offset)
+        headers["Content-Range"] = f"{offset}-{descriptor.size - 1}"
         with self._client.request(
             "PATCH",
             session,
             scopes=(self._own,),
             what=what,
             headers=headers,
-            body=lambda: opener(offset),
-            accept=(202,),
+            body=lambda: _settled(opener, offset),
+            accept=(202, *lost),
             attempts=1,
         ) as response:
+            if response.status_code in lost:
+                raise _UploadLost(what)
             place = response.headers.get("location")
-        return self._absolute(place) if place else session
+        return self._upload(place) if place else session
 
     def put_manifest(self, raw: bytes, media_type: str, *, root: bool) -> None:
         """Write a manifest or index by digest; with `root` under the reference's tag."""
@@ -239,4 +257,13 @@ class RegistryTarget:
         return
 
 
-_COMPLETE = "complete"
+def _settled(opener: Opener, offset: int) -> Iterator[bytes]:
+    """The bytes to send; a source that gave up is not asked again for the target's sake."""
+    try:
+        yield from opener(offset)
+    except Passing as error:
+        raise TransportError(error.what, error.todo) from error
+
+
+def _bytes_header(length: int) -> dict[str, str]:
+    return {"Content-Type": "application/octet-stream", "Content-Length": str(length)}

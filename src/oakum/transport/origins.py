@@ -1,0 +1,64 @@
+"""Layers that the store never fetched, out of the registries that are known to have them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from oakum.errors import AccessDenied, NotFound, TransportError
+from oakum.oci import Descriptor
+from oakum.progress import Progress, silent
+from oakum.store import Store
+from oakum.transport.interface import ImageSource
+from oakum.transport.options import RegistryOptions
+
+
+class Origins:
+    """Every registry that a store knows of; connections are kept until `close`."""
+
+    def __init__(self, store: Store, options: RegistryOptions, progress: Progress = silent) -> None:
+        self._store = store
+        self._options = options
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._opened: dict[str, ImageSource] = {}
+
+    def blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
+        """The blob's bytes from `offset` on; where one registry fails, the next one goes on.
+
+        Raises the error of the last one, or `NotFound` when none is known.
+        """
+        names = self._store.origins(descriptor.digest)
+        position = offset
+        for number, name in enumerate(names):
+            try:
+                for chunk in self._source(name).blob(descriptor, position):
+                    position += len(chunk)
+                    yield chunk
+                return
+            except (NotFound, AccessDenied, TransportError):
+                if number == len(names) - 1:
+                    raise
+        raise NotFound(
+            f"layer {descriptor.digest} is not in the store, and no registry is known to have it",
+            "pull the image again",
+        )
+
+    def _source(self, name: str) -> ImageSource:
+        from oakum.transport.registry import RegistrySource
+
+        with self._lock:
+            if name not in self._opened:
+                self._opened[name] = RegistrySource.for_repository(
+                    name, self._options, self._progress
+                )
+            return self._opened[name]
+
+    def origin(self) -> None:
+        """No single one."""
+        return
+
+    def close(self) -> None:
+        """Let go of connections."""
+        for source in self._opened.values():
+            source.close()
