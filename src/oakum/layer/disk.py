@@ -2,7 +2,8 @@
 
 On disk a whiteout is a character device 0:0 and an opaque directory carries an xattr (kernel
 documentation, overlayfs, "whiteouts and opaque directories"); inside a user namespace the xattr
-is ``user.overlay.opaque``, else ``trusted.overlay.opaque``.
+is ``user.overlay.opaque``, else ``trusted.overlay.opaque``.  Directories that are not meant for an
+overlay hold whiteouts as files with marked names, as archives do (OCI image spec, layer.md).
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ from oakum.layer.entry import Entry, Kind
 from oakum.layer.tar import Header, damaged
 
 _OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
+_MARK = b".wh."
+_OPAQUE_MARK = b".wh..wh..opq"
 _KEPT_XATTRS = ("security.capability", "user.")
 
 
 class DirectoryUnpacker:
-    """Unpacks the members of one layer into an empty directory, in overlayfs's form."""
+    """Unpacks the members of one layer into an empty directory.
 
-    def __init__(self, root: Path, *, user_namespace: bool) -> None:
+    Whiteouts get overlayfs's form, or with `marked` that of archives.
+    """
+
+    def __init__(self, root: Path, *, user_namespace: bool, marked: bool = False) -> None:
         self._root = os.fsencode(root)
+        self._marked = marked
         self._opaque_xattr = _OPAQUE_XATTRS[1] if user_namespace else _OPAQUE_XATTRS[0]
         self._times: dict[bytes, Header] = {}
         self._made: set[bytes] = {b""}
@@ -134,10 +141,20 @@ class DirectoryUnpacker:
         self._parents(path)
         if kind is Kind.OPAQUE:
             self._parents(path + b"/x")
-        if path in self._made:
+        if self._marked:
+            opaque = path in self._made
+            mark = where + b"/" + _OPAQUE_MARK if opaque else _marked_name(where)
+            if opaque or not os.path.lexists(where):
+                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        elif path in self._made:
             os.setxattr(where, self._opaque_xattr, b"y", follow_symlinks=False)
         elif not os.path.lexists(where):
             os.mknod(where, stat.S_IFCHR, 0)
+
+
+def _marked_name(path: bytes) -> bytes:
+    parent, _, name = path.rpartition(b"/")
+    return parent + b"/" + _MARK + name
 
 
 def _cannot(path: bytes, error: OSError) -> StoreError:
@@ -201,23 +218,37 @@ class DiskEntry:
         self.source = source
 
 
-def read_directory(root: Path, *, clamp: int | None = None) -> Iterator[DiskEntry]:
-    """The entries of a layer on disk in overlayfs's form, sorted, parents first.
+def read_directory(
+    root: Path, *, clamp: int | None = None, marked: bool = False
+) -> Iterator[DiskEntry]:
+    """The entries of a layer on disk, sorted, parents first.
 
+    Whiteouts are in overlayfs's form, or with `marked` in that of archives.
     `clamp` is the newest time in seconds that an entry may have; newer ones get it.  Sockets are
     left out, since no archive can hold one.
     """
     inodes: dict[tuple[int, int], bytes] = {}
-    yield from _read(os.fsencode(root), b"", inodes, clamp)
+    yield from _read(os.fsencode(root), b"", inodes, clamp, marked)
 
 
 def _read(
-    root: bytes, directory: bytes, inodes: dict[tuple[int, int], bytes], clamp: int | None
+    root: bytes,
+    directory: bytes,
+    inodes: dict[tuple[int, int], bytes],
+    clamp: int | None,
+    marked: bool,
 ) -> Iterator[DiskEntry]:
     where = root + b"/" + directory if directory else root
     with os.scandir(where) as listing:
-        names = sorted(item.name for item in listing)
+        names = [item.name for item in listing]
+    names.sort(key=_unmarked if marked else None)
     for name in names:
+        if marked and name.startswith(_MARK):
+            if name != _OPAQUE_MARK:
+                gone = _unmarked(name)
+                path = directory + b"/" + gone if directory else gone
+                yield DiskEntry(Entry(path, Kind.WHITEOUT, 0o600), b"")
+            continue
         path = directory + b"/" + name if directory else name
         source = root + b"/" + path
         info = os.lstat(source)
@@ -232,9 +263,13 @@ def _read(
                 )
         yield DiskEntry(entry, source)
         if entry.kind is Kind.DIRECTORY:
-            if _is_opaque(source):
+            if os.path.lexists(source + b"/" + _OPAQUE_MARK) if marked else _is_opaque(source):
                 yield DiskEntry(Entry(path, Kind.OPAQUE, 0o600, mtime=entry.mtime), b"")
-            yield from _read(root, path, inodes, clamp)
+            yield from _read(root, path, inodes, clamp, marked)
+
+
+def _unmarked(name: bytes) -> bytes:
+    return name.removeprefix(_MARK)
 
 
 def _is_opaque(path: bytes) -> bool:

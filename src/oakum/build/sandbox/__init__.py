@@ -7,6 +7,8 @@ from oakum.build.sandbox.certificates import (
     proxy_environment,
     withdraw_ca,
 )
+from oakum.build.sandbox.copied import copy_root
+from oakum.build.sandbox.failure import CannotStart
 from oakum.build.sandbox.mount_points import (
     Prepared,
     make_stubs,
@@ -15,10 +17,11 @@ from oakum.build.sandbox.mount_points import (
     resolve_in_root,
 )
 from oakum.build.sandbox.namespace import enter_user_namespace, in_user_namespace
-from oakum.build.sandbox.overlay import clean_mounts, copy_root, mount_overlay
+from oakum.build.sandbox.overlay import clean_mounts, mount_overlay
 from oakum.build.sandbox.proof import find_runtime
-from oakum.build.sandbox.run import CannotStart, run_step
+from oakum.build.sandbox.run import run_step
 from oakum.build.sandbox.runtime import Runtime
+from oakum.build.sandbox.snapshotter import Snapshotter, choose_snapshotter, stacked
 from oakum.build.sandbox.step import Mount, Step, Ulimit, User
 
 __all__ = [
@@ -27,9 +30,11 @@ __all__ = [
     "OfferedCertificates",
     "Prepared",
     "Runtime",
+    "Snapshotter",
     "Step",
     "Ulimit",
     "User",
+    "choose_snapshotter",
     "clean_mounts",
     "copy_root",
     "enter_user_namespace",
@@ -44,5 +49,6 @@ __all__ = [
     "resolve_in_root",
     "resolve_user",
     "run_step",
+    "stacked",
     "withdraw_ca",
 ]

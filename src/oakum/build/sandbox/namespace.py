@@ -140,6 +140,42 @@ def _ranges(path: Path, uid: int) -> list[Range]:
     ]
 
 
+def identity_namespace(owner: int) -> int:
+    """A new user namespace that belongs to the user `owner`; its file descriptor.
+
+    Every ID of this process's namespace exists in it as the same number.
+    """
+    words = ["setpriv", "--reuid", str(owner), "--clear-groups", "unshare", "--user", "cat"]
+    try:
+        holder = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+    except OSError as error:
+        raise _no_namespace(owner, str(error)) from error
+    try:
+        assert holder.stdin and holder.stdout
+        holder.stdin.write(b"\n")
+        holder.stdin.flush()
+        if not holder.stdout.read(1):
+            raise _no_namespace(owner, "unshare failed")
+        for kind in ("uid", "gid"):
+            rows = Path(f"/proc/self/{kind}_map").read_text().splitlines()
+            same = "".join(f"{row.split()[0]} {row.split()[0]} {row.split()[2]}\n" for row in rows)
+            Path(f"/proc/{holder.pid}/{kind}_map").write_text(same)
+        return os.open(f"/proc/{holder.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _no_namespace(owner, str(error)) from error
+    finally:
+        holder.communicate()
+
+
+def _no_namespace(owner: int, why: str) -> SandboxError:
+    return SandboxError(
+        f"bubblewrap cannot run a step as user {owner}: no user namespace for it ({why})",
+        "run steps with runc or crun, or as root in the image",
+    )
+
+
 def maps_id(number: int, kind: str = "uid") -> bool:
     """Whether a user (or ``gid``: group) ID exists in this process's namespace."""
     rows = [line.split() for line in Path(f"/proc/self/{kind}_map").read_text().splitlines()]
