@@ -54,9 +54,12 @@ def tag(
     image: Annotated[str, typer.Argument(help="An image of the store.")],
     name: Annotated[str, typer.Argument(help="Its further name.")],
     format_: o.Format = "table",
+    result_file: o.ResultFile = None,
+    detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Give an image of the store another name."""
-    from oakum.cli.output import check_format, say, show_json
+    from oakum.cli.outcome import exit_code
+    from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store
 
     check_format(format_)
@@ -65,19 +68,22 @@ def tag(
 
         descriptor, changed = tag_image(store, image, name)
     outcome = "done" if changed else "nothing-to-do"
+    document = {"schema": 1, "outcome": outcome, "name": name, "digest": descriptor.digest}
+    write_result(result_file, document)
     if format_ == "json":
-        show_json({"schema": 1, "outcome": outcome, "name": name, "digest": descriptor.digest})
+        show_json(document)
     else:
         say(f"{name} is {descriptor.digest}")
-    return 0
+    return exit_code(outcome, detailed_exit_code)
 
 
 def rmi(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names to forget.")],
     format_: o.Format = "table",
+    result_file: o.ResultFile = None,
 ) -> int:
     """Forget names of images; 'oakum store prune' frees what no name needs."""
-    from oakum.cli.output import check_format, say, show_json
+    from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store
 
     check_format(format_)
@@ -85,8 +91,10 @@ def rmi(
         from oakum.patch import untag_images
 
         removed = untag_images(store, names)
+    document = {"schema": 1, "outcome": "done", "removed": removed}
+    write_result(result_file, document)
     if format_ == "json":
-        show_json({"schema": 1, "outcome": "done", "removed": removed})
+        show_json(document)
     else:
         for name in removed:
             say(f"forgot {name}")

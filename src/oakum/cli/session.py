@@ -29,16 +29,29 @@ class Settings:
 SETTINGS = Settings()
 
 
-def printable(text: str) -> str:
-    """Text from an image or a registry, with nothing in it that a terminal would obey."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+def printable(text: str, *, lines: bool = False) -> str:
+    """Text from an image or a registry, with nothing in it that a terminal would obey.
+
+    One line, unless `lines` lets line breaks and tabs through.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(c if c.isprintable() or c in kept else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    """A character as ``\\n``, ``\\x1b`` or ``\\u202e``; a byte that is not UTF-8 as that byte."""
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return repr(character)[1:-1]
 
 
 def complain(error: OakumError) -> None:
-    """What happened and what to do, on standard error."""
+    """What happened and what to do, on standard error: two lines."""
     print(f"error: {printable(error.what)}", file=sys.stderr)
-    if error.todo:
-        print(f"hint: {printable(error.todo)}", file=sys.stderr)
+    print(f"hint: {printable(error.todo or _DEFAULT_HINT)}", file=sys.stderr)
+
+
+_DEFAULT_HINT = "run it again with --debug to see where this comes from"
 
 
 class _Terminated(BaseException):

@@ -11,9 +11,15 @@ from oakum.store import guarded
 
 
 def write_source(path: Path, data: bytes) -> None:
-    """Replace a source file as a whole, keeping its mode and owner; links are written through."""
+    """Replace a source file as a whole, keeping its mode and owner; links are written through.
+
+    What is there and no ordinary file, such as /dev/stdout, is written to.
+    """
     real = path.resolve()
     with guarded(f"write {path}"):
+        if path.exists() and not real.is_file():
+            path.write_bytes(data)
+            return
         handle, name = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
