@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 SYSTEM := runc bubblewrap uidmap mmdebstrap docker-registry skopeo umoci buildah docker.io \
-	iproute2 xz-utils zstd ca-certificates python3-venv
+	busybox-static iproute2 xz-utils zstd ca-certificates python3-venv
 
 .PHONY: venv system test lint format demo bench docs clean
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from pathlib import Path
 
@@ -99,20 +99,12 @@ class Solver:
         pending = set(self._futures.values())
         first: BaseException | None = None
         while pending:
-            done = {future for future in pending if future.done()}
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 error = future.exception()
                 if error is not None and (first is None or isinstance(first, _Stopped)):
                     first = error
                     self._shop.cancelled.set()
-            pending -= done
-            if pending and not done:
-                try:
-                    next(iter(pending)).result(0.05)
-                except TimeoutError:
-                    continue
-                except BaseException:
-                    continue
         if first is not None:
             raise first
 

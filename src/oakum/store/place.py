@@ -19,12 +19,16 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from oakum.errors import StoreError
 
 VERSION = "1"
+_UNLOCKED = 60.0
+"""Seconds that a process may take between making a temporary directory and locking it."""
 
 
 def default_root() -> Path:
@@ -66,6 +70,9 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._making = threading.Lock()
+        self._scratch: Path | None = None
+        self._scratch_lock = -1
         with guarded(f"open the store {root}"):
             root.mkdir(parents=True, exist_ok=True)
             for part in ("blobs/sha256", "names", "records", "snapshots", "cache", "tmp"):
@@ -73,13 +80,11 @@ class Place:
             self._check_version()
             self._lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_SH)
-        self._scratch: Path | None = None
-        self._scratch_lock = -1
 
     def _check_version(self) -> None:
         path = self.root / "version"
         if not path.exists():
-            write_atomically(path, VERSION.encode(), self.root / "tmp")
+            write_atomically(path, VERSION.encode(), self.scratch)
         elif (found := path.read_text().strip()) != VERSION:
             raise StoreError(
                 f"{self.root} is a store of version {found[:20]!r}, this oakum reads {VERSION}",
@@ -89,34 +94,38 @@ class Place:
     @property
     def scratch(self) -> Path:
         """This process's own directory for half-made things, on the store's file system."""
-        if self._scratch is None:
-            with guarded("make a temporary directory in the store"):
-                made = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
-                self._scratch_lock = os.open(made / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
-                fcntl.flock(self._scratch_lock, fcntl.LOCK_EX)
-            self._scratch = made
+        with self._making:
+            while self._scratch is None:
+                self._make_scratch()
         return self._scratch
+
+    def _make_scratch(self) -> None:
+        """Make the directory, unless another process took it for abandoned before its lock."""
+        with guarded("make a temporary directory in the store"):
+            made = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
+            lock = os.open(made / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.lexists(made / "lock"):
+            self._scratch, self._scratch_lock = made, lock
+        else:
+            os.close(lock)
 
     def abandoned(self) -> list[Path]:
         """Temporary directories whose process is gone (killed): safe to remove."""
-        found = []
-        for path in sorted((self.root / "tmp").iterdir()):
-            if path == self._scratch:
-                continue
-            try:
-                handle = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
-            except (FileNotFoundError, NotADirectoryError):
-                if _older_than(path, 60.0):
-                    found.append(path)
-                continue
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found.append(path)
-            except OSError:
-                continue
-            finally:
-                os.close(handle)
-        return found
+        with guarded("look for what killed processes left"):
+            paths = sorted((self.root / "tmp").iterdir())
+        return [path for path in paths if self._is_abandoned(path)]
+
+    def _is_abandoned(self, path: Path) -> bool:
+        with _claimed(path) as claimed:
+            return claimed and path != self._scratch
+
+    def remove_abandoned(self) -> None:
+        """Remove them, each while nobody else can take it for its own."""
+        for path in self.abandoned():
+            with _claimed(path) as claimed:
+                if claimed:
+                    shutil.rmtree(path, ignore_errors=True)
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -157,9 +166,28 @@ class Place:
             self._lock = -1
 
 
-def _older_than(path: Path, seconds: float) -> bool:
-    import time
+@contextlib.contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Whether a temporary directory is nobody's; while in the context, nobody can make it his."""
+    try:
+        handle = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        yield _older_than(path, _UNLOCKED)
+        return
+    except OSError:
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(handle)
 
+
+def _older_than(path: Path, seconds: float) -> bool:
     try:
         return not path.name.startswith("serial-") and path.stat().st_mtime < time.time() - seconds
     except OSError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,8 +74,7 @@ class Store:
 
     def clean_abandoned(self) -> None:
         """Remove what killed processes left half-made."""
-        for path in self.place.abandoned():
-            shutil.rmtree(path, ignore_errors=True)
+        self.place.remove_abandoned()
 
     def close(self) -> None:
         """Let go of locks and temporary files."""

@@ -7,6 +7,7 @@ from oakum.build.sandbox.certificates import (
     proxy_environment,
     withdraw_ca,
 )
+from oakum.build.sandbox.cgroups import clean_cgroups
 from oakum.build.sandbox.copied import copy_root
 from oakum.build.sandbox.failure import CannotStart
 from oakum.build.sandbox.mount_points import (
@@ -16,7 +17,11 @@ from oakum.build.sandbox.mount_points import (
     remove_mount_points,
     resolve_in_root,
 )
-from oakum.build.sandbox.namespace import enter_user_namespace, in_user_namespace
+from oakum.build.sandbox.namespace import (
+    enter_user_namespace,
+    in_user_namespace,
+    keep_mounts_private,
+)
 from oakum.build.sandbox.overlay import clean_mounts, mount_overlay
 from oakum.build.sandbox.proof import find_runtime
 from oakum.build.sandbox.run import run_step
@@ -35,11 +40,13 @@ __all__ = [
     "Ulimit",
     "User",
     "choose_snapshotter",
+    "clean_cgroups",
     "clean_mounts",
     "copy_root",
     "enter_user_namespace",
     "find_runtime",
     "in_user_namespace",
+    "keep_mounts_private",
     "make_stubs",
     "mount_overlay",
     "offer_ca",

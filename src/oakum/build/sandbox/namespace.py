@@ -103,6 +103,17 @@ def _unshare() -> None:
         ) from error
 
 
+def keep_mounts_private() -> None:
+    """Give this process, which is root, mounts of its own, that vanish with it, even if killed.
+
+    What is mounted on the machine is still seen.  It must have one thread only.  Nothing where
+    that is forbidden: a later process then has to clean up (`clean_mounts`).
+    """
+    with contextlib.suppress(OSError):
+        kernel.unshare(kernel.CLONE_NEWNS)
+        kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
+
+
 def _own_mounts() -> None:
     with contextlib.suppress(OSError):
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
