@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,5 +116,5 @@ def _run() -> int:
 
 def _once(message: str) -> str:
     """The message with one suggestion: typer and click both make one for a command."""
-    what, mark, guess = message.partition(" Did you mean")
-    return what + mark + guess.partition(mark)[0] if mark else what
+    parts = re.split(r" (?=\(?Did you mean)", message)
+    return " ".join(parts[:2])
