@@ -49,11 +49,14 @@ class Layering:
         assert index is not None
         return layer, layer_content(index)
 
-    def of_upper(self, upper: Path, epoch: int) -> tuple[Layer, str]:
-        """The layer of a step's upper directory; nothing in it is newer than `epoch`."""
+    def of_upper(self, upper: Path, epoch: int, *, marked: bool = False) -> tuple[Layer, str]:
+        """The layer of a step's upper directory; nothing in it is newer than `epoch`.
+
+        `marked` says that its whiteouts are files with marked names.
+        """
         with guarded("read what the step wrote"):
             settle_times(upper, epoch)
-            return self.write(_opened(read_directory(upper, clamp=epoch)))
+            return self.write(_opened(read_directory(upper, clamp=epoch, marked=marked)))
 
 
 def _opened(

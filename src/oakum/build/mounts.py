@@ -102,7 +102,7 @@ def _bind(shop: Workshop, stages: Stages, mount: Mount, place: Path) -> Iterator
     upper, work, merged = place / "upper", place / "work", place / "merged"
     for path in (upper, work, merged):
         path.mkdir()
-    with sandbox.mount_overlay(lowers, upper, work, merged):
+    with sandbox.stacked(shop.snapshots.how, lowers, upper, work, merged):
         tree = shop.snapshots.tree(state.stack.layers)
         resolved = tree.resolve(os.fsencode(mount.source.lstrip("/")))
         if resolved is None:

@@ -119,7 +119,7 @@ def _prune_snapshots(store: Store, needed: _Needed) -> int:
     with guarded("list the unpacked layers"):
         found = sorted((store.root / "snapshots").iterdir())
     for path in found:
-        name = path.name.removesuffix("-user")
+        name = path.name.removesuffix("-user").removesuffix("-copy")
         first, _, chain = name.partition("-")
         if name in plain or (chain and first in short):
             continue

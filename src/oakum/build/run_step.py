@@ -184,7 +184,11 @@ def _execute(
     upper.mkdir(parents=True)
     os.chmod(upper, 0o755)
     try:
-        status = _sandboxed(shop, stages, state, run, pins, tree, scratch, upper, stage)
+        try:
+            status = _sandboxed(shop, stages, state, run, pins, tree, scratch, upper, stage)
+        except sandbox.CannotStart as error:
+            where = f"line {run.instruction.first_line}: {run.instruction.original[:300]}"
+            raise BuildError(f"{where}: {error.what}", error.todo) from error
         if status != 0:
             raise BuildError(
                 f"line {run.instruction.first_line}: the step failed with exit code {status}: "
@@ -192,7 +196,9 @@ def _execute(
                 "its output stands above; fix the command and build again",
             )
         epoch = shop.request.source_date_epoch
-        layer, content = shop.layering.of_upper(upper, state.epoch if epoch is None else epoch)
+        layer, content = shop.layering.of_upper(
+            upper, state.epoch if epoch is None else epoch, marked=shop.snapshots.how == "copy"
+        )
         packages = _changed_packages(shop, state, tree, upper)
         _check_lock(run.instruction, packages, promised)
         shop.snapshots.keep(scratch / "kept", layer.diff_id)
@@ -245,7 +251,16 @@ def _sandboxed(
                 files={**step.files, **certificates.files},
             )
             lowers = [*lowers, scratch / "certificates"]
-        status = run_on_layers(shop.runtime(), step, lowers, upper, scratch, output, shop.cancelled)
+        status = run_on_layers(
+            shop.runtime(),
+            step,
+            lowers,
+            upper,
+            scratch,
+            output,
+            shop.cancelled,
+            how=shop.snapshots.how,
+        )
     if certificates is not None:
         sandbox.withdraw_ca(certificates, upper)
     return status
@@ -261,7 +276,8 @@ def _certificates(
     for name in ("certificates", "certificates-upper", "certificates-work", "certificates-root"):
         (scratch / name).mkdir()
     upper, work = scratch / "certificates-upper", scratch / "certificates-work"
-    with sandbox.mount_overlay(lowers, upper, work, scratch / "certificates-root") as root:
+    root = scratch / "certificates-root"
+    with sandbox.stacked(shop.snapshots.how, lowers, upper, work, root):
         return sandbox.offer_ca(bundle, root, scratch / "certificates")
 
 

@@ -2,7 +2,8 @@
 
 A layer is unpacked once, whatever images share it, into ``snapshots/<diff ID>/fs``.  Only a layer
 that leaves out the directories above its files depends on what lies below it; its name then holds
-the chain, and those directories get the attributes that they have below.
+the chain, and those directories get the attributes that they have below.  What is meant for an
+overlay and what is meant to be copied has different names, since whiteouts differ.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from oakum.build.sandbox import in_user_namespace
+from oakum.build.sandbox import Snapshotter, choose_snapshotter, in_user_namespace
 from oakum.layer import Kind, Layer, LayerIndex, index_blob, known_index, read_layer
 from oakum.layer.disk import DirectoryUnpacker
 from oakum.layer.read import check_diff_id
@@ -32,6 +34,30 @@ class Snapshots:
         self._store = store
         self._fetch = fetch
         self._user_namespace = in_user_namespace()
+        self._lock = threading.Lock()
+        self._chosen: tuple[Snapshotter, str] | None = None
+
+    @property
+    def how(self) -> Snapshotter:
+        """How stacks are put together where the store is; tried once."""
+        return self._choose()[0]
+
+    @property
+    def refusal(self) -> str:
+        """Why stacks are copied although nobody asked for it; empty when they are not."""
+        return self._choose()[1]
+
+    def _choose(self) -> tuple[Snapshotter, str]:
+        with self._lock:
+            if self._chosen is None:
+                self._chosen = choose_snapshotter(self._store.place.scratch)
+            return self._chosen
+
+    @property
+    def _suffix(self) -> str:
+        if self.how == "copy":
+            return "-copy"
+        return "-user" if self._user_namespace else ""
 
     def indexes(self, layers: Sequence[Layer]) -> list[LayerIndex]:
         """The index of every layer; layers that are not in the store are fetched."""
@@ -60,7 +86,7 @@ class Snapshots:
 
     def _name(self, layers: Sequence[Layer], number: int) -> str:
         plain = layers[number].diff_id.split(":", 1)[1]
-        suffix = "-user" if self._user_namespace else ""
+        suffix = self._suffix
         if self._path(plain + suffix).is_dir():
             return plain + suffix
         index = self.indexes([layers[number]])[0]
@@ -75,7 +101,9 @@ class Snapshots:
             made = Path(tempfile.mkdtemp(prefix="unpack-", dir=self._store.place.scratch))
             root = made / "fs"
             root.mkdir()
-        unpacker = DirectoryUnpacker(root, user_namespace=self._user_namespace)
+        unpacker = DirectoryUnpacker(
+            root, user_namespace=self._user_namespace, marked=self.how == "copy"
+        )
         with self._store.blobs.open(layer.descriptor.digest) as file:
             index, _ = read_layer(file, unpacker)
         check_diff_id(index, layer.descriptor, layer.diff_id)
@@ -95,8 +123,7 @@ class Snapshots:
 
     def keep(self, directory: Path, diff_id: Digest) -> None:
         """Take over a step's upper directory (``…/fs`` below `directory`) as the layer's."""
-        suffix = "-user" if self._user_namespace else ""
-        self._adopt(directory, diff_id.split(":", 1)[1] + suffix)
+        self._adopt(directory, diff_id.split(":", 1)[1] + self._suffix)
 
 
 def implied_directories(index: LayerIndex) -> set[bytes]:

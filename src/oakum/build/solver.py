@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from oakum.build.copy_step import copy_step, workdir_step
 from oakum.build.ignore import Ignore, parse_patterns
 from oakum.build.images import Images, reference_of
 from oakum.build.instructions import CONFIG_INSTRUCTIONS, declare_args, workdir_of
+from oakum.build.location import is_plain, located
 from oakum.build.run_step import run_instruction
 from oakum.build.stack import Stack
 from oakum.build.state import StageState
@@ -37,6 +38,7 @@ from oakum.oci import Platform, host_platform, parse_platform
 from oakum.progress import Event
 
 _MAX_TRIGGERS = 200
+_TRIGGERS = "ONBUILD of the base"
 
 
 class Solved(msgspec.Struct, frozen=True):
@@ -97,20 +99,12 @@ class Solver:
         pending = set(self._futures.values())
         first: BaseException | None = None
         while pending:
-            done = {future for future in pending if future.done()}
+            done, pending = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 error = future.exception()
                 if error is not None and (first is None or isinstance(first, _Stopped)):
                     first = error
                     self._shop.cancelled.set()
-            pending -= done
-            if pending and not done:
-                try:
-                    next(iter(pending)).result(0.05)
-                except TimeoutError:
-                    continue
-                except BaseException:
-                    continue
         if first is not None:
             raise first
 
@@ -157,12 +151,16 @@ class Solver:
             inner = instruction.onbuild or instruction
             names += [flag.value or "" for flag in inner.flags if flag.name == "from"]
             if inner.keyword == "RUN":
-                names += [
-                    parse_mount(flag.value or "", lambda text: text).from_
-                    for flag in inner.flags
-                    if flag.name == "mount"
-                ]
+                names += self._mounted(inner)
         return [name for name in names if name]
+
+    def _mounted(self, instruction: Instruction) -> list[str]:
+        """What ``--mount`` flags take their files from."""
+        values = [flag.value or "" for flag in instruction.flags if flag.name == "mount"]
+        try:
+            return [parse_mount(value, lambda text: text).from_ for value in values]
+        except DockerfileError as error:
+            raise located(error, self._dockerfile.name, instruction) from error
 
     def _global_args(self) -> dict[str, str]:
         known = platform_args(self._request.platform, self._request.target)
@@ -242,13 +240,17 @@ class Solver:
     # Building one stage.
 
     def _build(self, stage: Stage) -> StageState:
-        state = self._base(stage)
+        name = self._dockerfile.name
+        try:
+            state = self._base(stage)
+        except OakumError as error:
+            raise located(error, name, stage.from_) from error
         builder = _StageBuilder(self, self._shop, stage, state)
         for instruction in self._triggers(state):
-            builder.carry_out(instruction)
+            builder.carry_out(instruction, _TRIGGERS)
         state.runtime.pop("OnBuild", None)
         for instruction in stage.instructions:
-            builder.carry_out(instruction)
+            builder.carry_out(instruction, name)
         return state
 
     def _triggers(self, state: StageState) -> list[Instruction]:
@@ -257,7 +259,7 @@ class Solver:
             raise BuildError("the base image has more than 200 ONBUILD triggers", "it is odd")
         found: list[Instruction] = []
         for text in texts:
-            parsed = parse_dockerfile(f"FROM scratch\n{text}\n".encode(), "ONBUILD of the base")
+            parsed = parse_dockerfile(f"FROM scratch\n{text}\n".encode(), _TRIGGERS)
             if any(i.keyword in ("FROM", "ONBUILD", "MAINTAINER") for i in parsed.instructions[1:]):
                 raise BuildError(f"the base image's ONBUILD trigger {text[:200]!r} is not allowed")
             found += parsed.instructions[1:]
@@ -298,9 +300,11 @@ class Solver:
             )
         lock = self._request.lock
         locked = lock.base(plain, str(platform)) if lock else None
-        image = self._images.find(
-            plain, platform, refresh=self._request.pull and locked is None, digest=locked
-        )
+        refresh = self._request.pull and locked is None
+        try:
+            image = self._images.find(plain, platform, refresh=refresh, digest=locked)
+        except OakumError as error:
+            raise self._perhaps_stage(error, name) from error
         if not plain.startswith("oci:"):
             reference = reference_of(plain)
             digest = reference.digest or locked or image.root.digest
@@ -310,6 +314,13 @@ class Solver:
         state.platform = platform
         state.epoch = _seconds(image.config.created)
         return state
+
+    def _perhaps_stage(self, error: OakumError, name: str) -> OakumError:
+        """The error of an image that was not found, when a stage may have been meant."""
+        names = [stage.name for stage in self._stages if stage.name]
+        if not names or any(mark in name for mark in "/:@.") or not is_plain(error):
+            return error
+        return type(error)(error.what, f"no stage is called {name!r}; stages: {', '.join(names)}")
 
     def report(self, stage: Stage, report: StepReport) -> None:
         """Keep what became of an instruction."""
@@ -358,15 +369,15 @@ class _StageBuilder:
         self._automatic = platform_args(shop.request.platform, shop.request.target)
         self._global = solver._global_args()
 
-    def carry_out(self, instruction: Instruction) -> None:
-        """One instruction: change the state, add a layer where it makes one, report."""
+    def carry_out(self, instruction: Instruction, file: str) -> None:
+        """One instruction of `file`: change the state, add a layer where it makes one, report."""
         if self._shop.cancelled.is_set():
             raise _Stopped()
         began = time.monotonic()
         try:
             found = self._step(instruction)
-        except DockerfileError as error:
-            raise self._located(error, instruction) from error
+        except OakumError as error:
+            raise located(error, file, instruction) from error
         if found is None:
             status = "config"
             report = StepReport(
@@ -384,11 +395,6 @@ class _StageBuilder:
             kind = "cached" if status == "cached" else "done"
             self._tell(instruction, kind, f"{found.seconds:.1f}s" if found else "")
         self._solver.report(self._stage, report)
-
-    def _located(self, error: DockerfileError, instruction: Instruction) -> DockerfileError:
-        if f"line {instruction.first_line}:" in error.what:
-            return error
-        return type(error)(f"line {instruction.first_line}: {error.what}", error.todo)
 
     def _tell(self, instruction: Instruction, kind: str, text: str) -> None:
         task = task_name(self._name, instruction)

@@ -19,7 +19,7 @@ from oakum.build.state import StageState
 from oakum.dockerfile import Dockerfile, Instruction, Mention, mentions
 from oakum.errors import OakumError
 from oakum.layer import Layer
-from oakum.progress import Progress
+from oakum.progress import Event, Progress
 from oakum.store import Store
 from oakum.tree import ImageTree, Tree
 
@@ -116,6 +116,9 @@ class Workshop:
         with self._runtime_lock:
             if self._runtime is None:
                 self._runtime = find_runtime(self.request.runtime)
+                if self.snapshots.refusal:
+                    slow = f"every step works on a copy of its root: {self.snapshots.refusal}"
+                    self.progress(Event("snapshots", "note", slow))
             return self._runtime
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ from oakum.cli import (
 )
 from oakum.cli.outcome import with_result
 from oakum.cli.session import SETTINGS, guarded_main
+from oakum.errors import UsageError
 
 app = typer.Typer(
     name="oakum",
@@ -28,10 +30,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done or nothing to do, 1 failed, 2 usage, 3 findings or pending edits "
-    "where asked for, 4 proof failed.",
+    epilog="Example: oakum build . -t registry.example/app:1.0 --push; later, with what has a fix "
+    "raised: oakum rebuild . -t registry.example/app:1.0.1 --write --push. Exit codes: 0 done or "
+    "nothing to do, 1 failed, 2 usage, 3 findings or pending edits where asked for, 4 proof "
+    "failed.",
 )
-_STORE = typer.Typer(help="The local store.", no_args_is_help=True, rich_markup_mode=None)
+_STORE = typer.Typer(
+    help="The local store.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    epilog="Example: oakum store info",
+)
 
 
 def _version(wanted: bool) -> None:
@@ -79,9 +88,9 @@ _verb(app, images.rmi, "rmi", images.RMI_EXAMPLES)
 _verb(app, look.inspect, "inspect", look.INSPECT_EXAMPLES)
 _verb(app, look.ls, "ls", look.LS_EXAMPLES)
 _verb(app, look.cat, "cat", look.CAT_EXAMPLES)
-_verb(_STORE, store.info, "info")
-_verb(_STORE, store.check, "check")
-_verb(_STORE, store.prune, "prune")
+_verb(_STORE, store.info, "info", store.INFO_EXAMPLES)
+_verb(_STORE, store.check, "check", store.CHECK_EXAMPLES)
+_verb(_STORE, store.prune, "prune", store.PRUNE_EXAMPLES)
 app.add_typer(_STORE, name="store")
 
 
@@ -94,10 +103,19 @@ def _run() -> int:
     import click
 
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name="oakum")
     except click.exceptions.Abort:
         raise KeyboardInterrupt from None
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
+    except click.UsageError as error:
+        verb = error.ctx.command_path if error.ctx else "oakum"
+        raise UsageError(_once(error.format_message()), f"see '{verb} --help'") from error
     return int(code or 0)
+
+
+def _once(message: str) -> str:
+    """The message with one suggestion: typer and click both make one for a command."""
+    parts = re.split(r" (?=\(?Did you mean)", message)
+    return " ".join(parts[:2])

@@ -11,7 +11,7 @@ from oakum.cli import options as o
 
 if TYPE_CHECKING:
     from oakum.build import Built
-    from oakum.patch import Published
+    from oakum.patch import Outcome, Published
 
 EXAMPLES = """
 Examples:
@@ -62,10 +62,12 @@ def build(
     quiet: o.Quiet = False,
     format_: o.Format = "table",
     result_file: o.ResultFile = None,
+    detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Build a Dockerfile, running only the steps whose inputs changed."""
     from oakum.build import build as build_image
     from oakum.cli.build_outputs import parse_outputs, write_outputs
+    from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store, watching
     from oakum.errors import UsageError
@@ -97,12 +99,17 @@ def build(
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
         from oakum.patch import build_result, publish, remember_lines
 
+        before = [store.names.get(name) for name in names]
         built = build_image(store, request, tags=names, options=registry, progress=watch)
         remember_lines(store, built.image.manifest.digest, built.state.lines)
         write_outputs(store, built, outputs, names, watch)
         wanted = names if push else ()
         published = tuple(publish(store, built.image, n, registry, watch) for n in wanted)
-    document = build_result(built, tuple(str(name) for name in names), published)
+    root = built.image.root
+    named = any(was is None or was.descriptor.digest != root.digest for was in before)
+    sent = any(one.bytes_sent or one.bytes_mounted for one in published)
+    outcome: Outcome = "done" if built.ran or named or sent or outputs else "nothing-to-do"
+    document = build_result(built, outcome, tuple(str(name) for name in names), published)
     write_result(result_file, document)
     if iidfile:
         o.write_text(iidfile, built.image.config.digest)
@@ -114,7 +121,7 @@ def build(
         say(built.image.config.digest)
     else:
         say(_summary(built, tag, published))
-    return 0
+    return exit_code(outcome, detailed_exit_code)
 
 
 def _metadata(built: Built, tags: list[str]) -> dict[str, object]:

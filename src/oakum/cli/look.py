@@ -34,6 +34,8 @@ def inspect(
     mirror: o.Mirrors = [],
     ca_certificates: o.Certificates = None,
     jobs: o.Jobs = 4,
+    progress: o.ProgressMode = "auto",
+    quiet: o.Quiet = False,
     format_: Annotated[
         str, typer.Option("--format", metavar="json|table", help="How the answer is written.")
     ] = "json",
@@ -45,7 +47,7 @@ def inspect(
 
     check_format(format_)
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    with opened_store() as store, watching("auto") as watch:
+    with opened_store() as store, watching(progress, quiet) as watch:
         from oakum.patch import inspect as inspect_image
 
         document = inspect_image(
@@ -74,6 +76,8 @@ def ls(
     mirror: o.Mirrors = [],
     ca_certificates: o.Certificates = None,
     jobs: o.Jobs = 4,
+    progress: o.ProgressMode = "auto",
+    quiet: o.Quiet = False,
     format_: o.Format = "table",
 ) -> int:
     """List files of an image, each with the layer that it is in."""
@@ -83,7 +87,7 @@ def ls(
 
     check_format(format_)
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    with opened_store() as store, watching("auto") as watch:
+    with opened_store() as store, watching(progress, quiet) as watch:
         from oakum.patch import FileList, list_files
 
         found = tuple(
@@ -123,6 +127,8 @@ def cat(
     mirror: o.Mirrors = [],
     ca_certificates: o.Certificates = None,
     jobs: o.Jobs = 4,
+    progress: o.ProgressMode = "auto",
+    quiet: o.Quiet = False,
 ) -> int:
     """Write a file of an image to standard output, byte for byte."""
     import sys
@@ -130,7 +136,7 @@ def cat(
     from oakum.cli.session import opened_store, watching
 
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    with opened_store() as store, watching("auto") as watch:
+    with opened_store() as store, watching(progress, quiet) as watch:
         from oakum.patch import read_file
 
         for piece in read_file(

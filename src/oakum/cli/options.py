@@ -484,7 +484,7 @@ def write_raw(text: str) -> None:
 
     from oakum.cli.session import printable
 
-    sys.stdout.write(printable(text))
+    sys.stdout.write(printable(text, lines=True))
 
 
 def warn(text: str) -> None:

@@ -27,7 +27,8 @@ def check_format(name: str, *more: str) -> str:
 def to_json(value: Any) -> str:
     """A value as the documented JSON."""
     document = msgspec.to_builtins(value)
-    return json.dumps(document, indent=2, ensure_ascii=False, sort_keys=False)
+    # ASCII only: names of files may hold escapes for terminals and bytes that are no UTF-8.
+    return json.dumps(document, indent=2, ensure_ascii=True, sort_keys=False)
 
 
 def show_json(value: Any) -> None:
@@ -54,8 +55,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def say(text: str = "") -> None:
-    """One answer on standard output."""
-    sys.stdout.write(text + "\n")
+    """An answer on standard output, which may have several lines."""
+    sys.stdout.write(printable(text, lines=True) + "\n")
+
+
+def say_line(text: str) -> None:
+    """One line on standard output, whatever the names in it hold."""
+    sys.stdout.write(printable(text) + "\n")
 
 
 def listed(items: Sequence[str], most: int = 4) -> str:

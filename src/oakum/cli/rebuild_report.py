@@ -45,7 +45,7 @@ def as_text(rebuilt: Rebuilt) -> str:
     plan = rebuilt.plan
     lines: list[str] = []
     if plan.diff:
-        lines += [printable(plan.diff).rstrip("\n"), ""]
+        lines += [printable(plan.diff, lines=True).rstrip("\n"), ""]
     for change in plan.changes:
         where = f" (line {change.line})" if change.line else ""
         closes = f", closes {listed(change.advisories)}" if change.advisories else ""
@@ -152,5 +152,5 @@ def _cell(text: str) -> str:
     """Text from an image or a report, with nothing that Markdown or HTML would obey."""
     from oakum.cli.session import printable
 
-    clean = printable(text).replace("\n", " ")
+    clean = printable(text)
     return "".join(f"\\{c}" if c in "|`*_[]<>\\" else c for c in clean)

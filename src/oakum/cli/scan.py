@@ -133,7 +133,7 @@ def scan(
 
 
 def _show(found: Scan, packages: bool) -> None:
-    from oakum.cli.output import listed, say, table
+    from oakum.cli.output import listed, say, say_line, table
     from oakum.oci import short
 
     if packages:
@@ -160,9 +160,9 @@ def _show(found: Scan, packages: bool) -> None:
         say(table(header, fixes))
         say()
     for left in found.unfixed:
-        say(f"not fixed: {left.package} {left.installed}: {left.detail} [{left.reason}]")
+        say_line(f"not fixed: {left.package} {left.installed}: {left.detail} [{left.reason}]")
     for note in found.notes:
-        say(f"note: {note}")
+        say_line(f"note: {note}")
     closed = {advisory for fix in found.fixes for advisory in fix.advisories}
     say(
         f"{len(found.packages)} packages, {len(found.fixes)} with a fix, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from oakum.errors import EXIT_FAILED, EXIT_INTERRUPTED, OakumError, UsageError
+from oakum.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    OakumError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from oakum.progress import Progress
@@ -27,32 +34,82 @@ class Settings:
 
 
 SETTINGS = Settings()
+_OPEN: list[Store] = []
+"""Stores that are in use."""
 
 
-def printable(text: str) -> str:
-    """Text from an image or a registry, with nothing in it that a terminal would obey."""
-    return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
+def printable(text: str, *, lines: bool = False) -> str:
+    """Text from an image or a registry, with nothing in it that a terminal would obey.
+
+    One line, unless `lines` lets line breaks and tabs through.
+    """
+    kept = "\n\t" if lines else ""
+    return "".join(c if c.isprintable() or c in kept else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    """A character as ``\\n``, ``\\x1b`` or ``\\u202e``; a byte that is not UTF-8 as that byte."""
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return repr(character)[1:-1]
 
 
 def complain(error: OakumError) -> None:
-    """What happened and what to do, on standard error."""
+    """What happened and what to do, on standard error: two lines."""
     print(f"error: {printable(error.what)}", file=sys.stderr)
-    if error.todo:
-        print(f"hint: {printable(error.todo)}", file=sys.stderr)
+    print(f"hint: {printable(error.todo or _DEFAULT_HINT)}", file=sys.stderr)
 
 
-class _Terminated(BaseException):
-    """SIGTERM arrived."""
+_DEFAULT_HINT = "run it again with --debug to see where this comes from"
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise _Terminated
+_GRACE = 1.0
+"""Seconds that work in threads, such as a download, may take to notice that it is to stop."""
+
+
+class _Stopped(BaseException):
+    """SIGINT or SIGTERM arrived."""
+
+    def __init__(self, number: int) -> None:
+        interrupted = number == signal.SIGINT
+        self.exit_code = EXIT_INTERRUPTED if interrupted else EXIT_TERMINATED
+        self.word = "interrupted" if interrupted else "terminated"
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    stopped = _Stopped(number)
+    timer = threading.Timer(_GRACE, _leave_now, [stopped])
+    timer.daemon = True
+    timer.start()
+    raise stopped
+
+
+def _leave_now(stopped: _Stopped) -> NoReturn:
+    """End although threads are still at work; the kernel ends their steps and their mounts."""
+    from oakum.build.sandbox import clean_mounts
+
+    for store in _OPEN:
+        clean_mounts(store.place.scratch)
+        store.close()
+    _tell_stopped(stopped)
+    os._exit(stopped.exit_code)
+
+
+def _tell_stopped(stopped: _Stopped) -> None:
+    print(f"error: {stopped.word}; nothing half-made was left", file=sys.stderr, flush=True)
+
+
+def _catch_signals() -> None:
+    """Both signals end oakum in good order; one that the caller ignores stays ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _stop)
 
 
 def guarded_main(run: object) -> NoReturn:
     """Call `run` and leave with the documented exit code; a traceback only with ``--debug``."""
     assert callable(run)
-    signal.signal(signal.SIGTERM, _terminate)
+    _catch_signals()
     code = EXIT_FAILED
     try:
         code = int(run() or 0)
@@ -61,10 +118,10 @@ def guarded_main(run: object) -> NoReturn:
             traceback.print_exc()
         complain(error)
         code = error.exit_code
-    except (KeyboardInterrupt, _Terminated) as stop:
-        name = "interrupted" if isinstance(stop, KeyboardInterrupt) else "terminated"
-        print(f"error: {name}; nothing half-made was left", file=sys.stderr)
-        code = EXIT_INTERRUPTED if isinstance(stop, KeyboardInterrupt) else 143
+    except (KeyboardInterrupt, _Stopped) as error:
+        stopped = error if isinstance(error, _Stopped) else _Stopped(signal.SIGINT)
+        _tell_stopped(stopped)
+        code = stopped.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_FAILED
@@ -82,20 +139,28 @@ def guarded_main(run: object) -> NoReturn:
 def opened_store(*, runs_steps: bool = False) -> Iterator[Store]:
     """The store that the options name, rid of what killed processes left.
 
-    With `runs_steps`, a user who is not root becomes root of a user namespace first.
+    With `runs_steps`, mounts are this process's own, and a user who is not root becomes root of a
+    user namespace first.
     """
     from oakum.store import Store, default_root
 
     root = SETTINGS.store or default_root()
-    if runs_steps and os.geteuid() != 0:
-        from oakum.build.sandbox import enter_user_namespace
+    if runs_steps:
+        from oakum.build.sandbox import clean_cgroups, enter_user_namespace, keep_mounts_private
 
+        clean_cgroups()
+        if os.geteuid() == 0:
+            keep_mounts_private()
         limit = enter_user_namespace()
         if limit:
             print(f"note: {printable(limit)}", file=sys.stderr)
     with Store(root) as store:
-        clean_up(store)
-        yield store
+        _OPEN.append(store)
+        try:
+            clean_up(store)
+            yield store
+        finally:
+            _OPEN.remove(store)
 
 
 def clean_up(store: Store) -> None:

@@ -10,6 +10,25 @@ import typer
 from oakum.cli import options as o
 from oakum.errors import UsageError
 
+INFO_EXAMPLES = """
+Example:
+
+    oakum store info
+"""
+CHECK_EXAMPLES = """
+Examples:
+
+    oakum store check
+
+    oakum store check --repair
+"""
+PRUNE_EXAMPLES = """
+Examples:
+
+    oakum store prune
+
+    oakum store prune --older-than 12h
+"""
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -43,18 +62,19 @@ def check(
         bool, typer.Option("--repair", help="Remove what is damaged; it can be fetched again.")
     ] = False,
     progress: o.ProgressMode = "auto",
+    quiet: o.Quiet = False,
     format_: o.Format = "table",
     result_file: o.ResultFile = None,
     detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Check every blob, name and record; exit 1 when damage is left."""
     from oakum.cli.outcome import exit_code
-    from oakum.cli.output import check_format, say, show_json, write_result
+    from oakum.cli.output import check_format, say, say_line, show_json, write_result
     from oakum.cli.session import opened_store, watching
     from oakum.store import check_store
 
     check_format(format_)
-    with opened_store() as store, watching(progress) as watch:
+    with opened_store() as store, watching(progress, quiet) as watch:
         found = check_store(store, repair=repair, progress=watch)
     write_result(result_file, found)
     if format_ == "json":
@@ -62,7 +82,7 @@ def check(
     else:
         for one in found.damage:
             state = "repaired" if one.repaired else "damaged"
-            say(f"{state}: {one.kind} {one.subject}: {one.detail}")
+            say_line(f"{state}: {one.kind} {one.subject}: {one.detail}")
         say(f"{found.blobs} blobs and {found.names} names checked, {len(found.damage)} damaged")
         if any(not one.repaired for one in found.damage):
             o.warn("hint: 'oakum store check --repair' removes what is damaged")

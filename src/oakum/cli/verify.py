@@ -49,7 +49,7 @@ def verify(
     result_file: o.ResultFile = None,
 ) -> int:
     """Prove that an image is right, or exit 4. Nothing of it runs but --run's command."""
-    from oakum.cli.output import check_format, say, show_json, write_result
+    from oakum.cli.output import check_format, say, say_line, show_json, write_result
     from oakum.cli.session import opened_store, watching
     from oakum.errors import EXIT_DONE, EXIT_PROOF
 
@@ -80,9 +80,9 @@ def verify(
         show_json(proof)
     else:
         for problem in proof.problems:
-            say(f"{problem.check}: {problem.subject}: {problem.detail}")
+            say_line(f"{problem.check}: {problem.subject}: {problem.detail}")
         for note in proof.notes:
-            say(f"note: {note}")
+            say_line(f"note: {note}")
         say(
             f"{'passed' if proof.passed else 'FAILED'}: {proof.packages_checked} packages, "
             f"{proof.files_checked} files checked"

@@ -2,7 +2,8 @@
 
 On disk a whiteout is a character device 0:0 and an opaque directory carries an xattr (kernel
 documentation, overlayfs, "whiteouts and opaque directories"); inside a user namespace the xattr
-is ``user.overlay.opaque``, else ``trusted.overlay.opaque``.
+is ``user.overlay.opaque``, else ``trusted.overlay.opaque``.  Directories that are not meant for an
+overlay hold whiteouts as files with marked names, as archives do (OCI image spec, layer.md).
 """
 
 from __future__ import annotations
@@ -21,16 +22,22 @@ from oakum.layer.paths import damaged
 from oakum.layer.tar import Header
 
 _OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
+_MARK = b".wh."
+_OPAQUE_MARK = b".wh..wh..opq"
 _KEPT_XATTRS = ("security.capability", "user.")
 _LAYERS_FAULT = frozenset((errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR))
 
 
 class DirectoryUnpacker:
-    """Unpacks the members of one layer into an empty directory, in overlayfs's form."""
+    """Unpacks the members of one layer into an empty directory.
 
-    def __init__(self, root: Path, *, user_namespace: bool) -> None:
+    Whiteouts get overlayfs's form, or with `marked` that of archives.
+    """
+
+    def __init__(self, root: Path, *, user_namespace: bool, marked: bool = False) -> None:
         self._root = os.fsencode(root)
         self._user_namespace = user_namespace
+        self._marked = marked
         self._opaque_xattr = _OPAQUE_XATTRS[1] if user_namespace else _OPAQUE_XATTRS[0]
         self._times: dict[bytes, Header] = {}
         self._made: set[bytes] = {b""}
@@ -167,7 +174,12 @@ class DirectoryUnpacker:
             return
         where = self._at(path)
         self._parents(inside)
-        if path in self._made:
+        if self._marked:
+            opaque = path in self._made
+            mark = where + b"/" + _OPAQUE_MARK if opaque else _marked_name(where)
+            if opaque or not os.path.lexists(where):
+                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        elif path in self._made:
             os.setxattr(where, self._opaque_xattr, b"y", follow_symlinks=False)
         elif not os.path.lexists(where):
             os.mknod(where, stat.S_IFCHR, 0)
@@ -175,6 +187,11 @@ class DirectoryUnpacker:
 
 def _is_directory(path: bytes) -> bool:
     return stat.S_ISDIR(os.lstat(path).st_mode)
+
+
+def _marked_name(path: bytes) -> bytes:
+    parent, _, name = path.rpartition(b"/")
+    return parent + b"/" + _MARK + name
 
 
 def _cannot(path: bytes, error: OSError) -> OakumError:
@@ -252,20 +269,29 @@ class DiskEntry:
         self.source = source
 
 
-def read_directory(root: Path, *, clamp: int | None = None) -> Iterator[DiskEntry]:
-    """The entries of a layer on disk in overlayfs's form, sorted, parents first.
+def read_directory(
+    root: Path, *, clamp: int | None = None, marked: bool = False
+) -> Iterator[DiskEntry]:
+    """The entries of a layer on disk, sorted, parents first.
 
+    Whiteouts are in overlayfs's form, or with `marked` in that of archives.
     `clamp` is the newest time in seconds that an entry may have; newer ones get it.  Sockets are
     left out, since no archive can hold one.
     """
     inodes: dict[tuple[int, int], bytes] = {}
     top = os.fsencode(root)
-    if _is_opaque(top):
+    if _hides_all(top, marked):
         yield DiskEntry(Entry(b"", Kind.OPAQUE, 0o600), b"")
-    todo = _paths_in(top, b"")
+    todo = _paths_in(top, b"", marked)
     while todo:
         path = todo.pop()
         source = top + b"/" + path
+        parent, _, name = path.rpartition(b"/")
+        if marked and name.startswith(_MARK):
+            if name != _OPAQUE_MARK:
+                gone = parent + b"/" + _unmarked(name) if parent else _unmarked(name)
+                yield DiskEntry(Entry(gone, Kind.WHITEOUT, 0o600), b"")
+            continue
         info = os.lstat(source)
         entry = disk_entry(path, source, info, clamp)
         if entry is None:
@@ -278,16 +304,25 @@ def read_directory(root: Path, *, clamp: int | None = None) -> Iterator[DiskEntr
                 )
         yield DiskEntry(entry, source)
         if entry.kind is Kind.DIRECTORY:
-            if _is_opaque(source):
+            if _hides_all(source, marked):
                 yield DiskEntry(Entry(path, Kind.OPAQUE, 0o600, mtime=entry.mtime), b"")
-            todo += _paths_in(top, path)
+            todo += _paths_in(top, path, marked)
 
 
-def _paths_in(root: bytes, directory: bytes) -> list[bytes]:
-    """What the directory holds, the first name last."""
+def _paths_in(root: bytes, directory: bytes, marked: bool) -> list[bytes]:
+    """What the directory holds, the first name last; a marked whiteout stands by its own name."""
     with os.scandir(root + b"/" + directory) as listing:
-        names = sorted((item.name for item in listing), reverse=True)
+        names = [item.name for item in listing]
+    names.sort(key=_unmarked if marked else None, reverse=True)
     return [directory + b"/" + name if directory else name for name in names]
+
+
+def _unmarked(name: bytes) -> bytes:
+    return name.removeprefix(_MARK)
+
+
+def _hides_all(path: bytes, marked: bool) -> bool:
+    return os.path.lexists(path + b"/" + _OPAQUE_MARK) if marked else _is_opaque(path)
 
 
 def _is_opaque(path: bytes) -> bool:

@@ -140,11 +140,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def build_result(
-    built: Built, tags: tuple[str, ...], published: tuple[Published, ...]
+    built: Built, outcome: Outcome, tags: tuple[str, ...], published: tuple[Published, ...]
 ) -> BuildResult:
     """The answer of ``build``."""
     return BuildResult(
-        outcome="done",
+        outcome=outcome,
         digest=built.image.manifest.digest,
         image_id=built.image.config.digest,
         platform=str(built.image.config.platform),

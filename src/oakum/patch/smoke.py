@@ -74,7 +74,13 @@ def run_in_image(
             network="none",
         )
         status = run_on_layers(
-            sandbox.find_runtime(), step, snapshots.directories(layers), upper, scratch, collect
+            sandbox.find_runtime(),
+            step,
+            snapshots.directories(layers),
+            upper,
+            scratch,
+            collect,
+            how=snapshots.how,
         )
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -7,6 +7,9 @@ from oakum.build.sandbox.certificates import (
     proxy_environment,
     withdraw_ca,
 )
+from oakum.build.sandbox.cgroups import clean_cgroups
+from oakum.build.sandbox.copied import copy_root
+from oakum.build.sandbox.failure import CannotStart
 from oakum.build.sandbox.mount_points import (
     Prepared,
     make_stubs,
@@ -14,11 +17,16 @@ from oakum.build.sandbox.mount_points import (
     remove_mount_points,
     resolve_in_root,
 )
-from oakum.build.sandbox.namespace import enter_user_namespace, in_user_namespace
-from oakum.build.sandbox.overlay import clean_mounts, copy_root, mount_overlay
+from oakum.build.sandbox.namespace import (
+    enter_user_namespace,
+    in_user_namespace,
+    keep_mounts_private,
+)
+from oakum.build.sandbox.overlay import clean_mounts, mount_overlay
 from oakum.build.sandbox.proof import find_runtime
-from oakum.build.sandbox.run import CannotStart, run_step
+from oakum.build.sandbox.run import run_step
 from oakum.build.sandbox.runtime import Runtime
+from oakum.build.sandbox.snapshotter import Snapshotter, choose_snapshotter, stacked
 from oakum.build.sandbox.step import Mount, Step, Ulimit, User
 
 __all__ = [
@@ -27,14 +35,18 @@ __all__ = [
     "OfferedCertificates",
     "Prepared",
     "Runtime",
+    "Snapshotter",
     "Step",
     "Ulimit",
     "User",
+    "choose_snapshotter",
+    "clean_cgroups",
     "clean_mounts",
     "copy_root",
     "enter_user_namespace",
     "find_runtime",
     "in_user_namespace",
+    "keep_mounts_private",
     "make_stubs",
     "mount_overlay",
     "offer_ca",
@@ -44,5 +56,6 @@ __all__ = [
     "resolve_in_root",
     "resolve_user",
     "run_step",
+    "stacked",
     "withdraw_ca",
 ]

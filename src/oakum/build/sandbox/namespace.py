@@ -103,6 +103,17 @@ def _unshare() -> None:
         ) from error
 
 
+def keep_mounts_private() -> None:
+    """Give this process, which is root, mounts of its own, that vanish with it, even if killed.
+
+    What is mounted on the machine is still seen.  It must have one thread only.  Nothing where
+    that is forbidden: a later process then has to clean up (`clean_mounts`).
+    """
+    with contextlib.suppress(OSError):
+        kernel.unshare(kernel.CLONE_NEWNS)
+        kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_SLAVE)
+
+
 def _own_mounts() -> None:
     with contextlib.suppress(OSError):
         kernel.mount("none", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
@@ -138,6 +149,42 @@ def _ranges(path: Path, uid: int) -> list[Range]:
         for row in rows
         if len(row) == 3 and row[0] in owners and row[1].isdigit() and row[2].isdigit()
     ]
+
+
+def identity_namespace(owner: int) -> int:
+    """A new user namespace that belongs to the user `owner`; its file descriptor.
+
+    Every ID of this process's namespace exists in it as the same number.
+    """
+    words = ["setpriv", "--reuid", str(owner), "--clear-groups", "unshare", "--user", "cat"]
+    try:
+        holder = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+    except OSError as error:
+        raise _no_namespace(owner, str(error)) from error
+    try:
+        assert holder.stdin and holder.stdout
+        holder.stdin.write(b"\n")
+        holder.stdin.flush()
+        if not holder.stdout.read(1):
+            raise _no_namespace(owner, "unshare failed")
+        for kind in ("uid", "gid"):
+            rows = Path(f"/proc/self/{kind}_map").read_text().splitlines()
+            same = "".join(f"{row.split()[0]} {row.split()[0]} {row.split()[2]}\n" for row in rows)
+            Path(f"/proc/{holder.pid}/{kind}_map").write_text(same)
+        return os.open(f"/proc/{holder.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _no_namespace(owner, str(error)) from error
+    finally:
+        holder.communicate()
+
+
+def _no_namespace(owner: int, why: str) -> SandboxError:
+    return SandboxError(
+        f"bubblewrap cannot run a step as user {owner}: no user namespace for it ({why})",
+        "run steps with runc or crun, or as root in the image",
+    )
 
 
 def maps_id(number: int, kind: str = "uid") -> bool:

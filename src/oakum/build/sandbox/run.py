@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import select
 import shutil
-import signal
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from oakum.build.sandbox import kernel, network_files
+from oakum.build.sandbox import bubblewrap, kernel, network_files
 from oakum.build.sandbox.cgroups import clean_cgroups, new_name
+from oakum.build.sandbox.failure import explain
 from oakum.build.sandbox.namespace import maps_id
+from oakum.build.sandbox.process import Output, supervise
 from oakum.build.sandbox.runtime import Runtime
 from oakum.build.sandbox.spec import runtime_config
 from oakum.build.sandbox.step import Step, User
-from oakum.errors import BuildError, SandboxError
+from oakum.errors import SandboxError
 
 RUNTIME_FAILED = b"runc run failed: "
-KILLED = 137
-"""Exit status of a step that was cancelled."""
-TICK = 0.05
-"""Seconds between looks at whether the step was cancelled."""
-
-Output = Callable[[bytes], None]
 
 
 def run_step(
@@ -49,16 +41,18 @@ def run_step(
     the runtime fails otherwise.
     """
     _check_user(step.user)
-    name = new_name()
     _offer(step, state)
+    if runtime.name == "bubblewrap":
+        return bubblewrap.run(runtime, step, output, state, cancelled)
+    name = new_name()
     command = _oci_command(runtime, step, state, name)
     try:
         with _device_guard(runtime, step):
-            status = supervise(command, output, cancelled)
+            status, _ = supervise(command, output, cancelled, own=RUNTIME_FAILED)
     finally:
         _clean(state, name, step.cgroup_parent)
     if runtime_said := _runtime_error(state / "log"):
-        raise _explain(runtime_said, step, runtime)
+        raise explain(runtime_said.rpartition("run failed: ")[2], step, runtime)
     return status
 
 
@@ -102,95 +96,6 @@ def _oci_command(runtime: Runtime, step: Step, state: Path, name: str) -> list[s
     return [str(runtime.path), *options, "run", "--no-new-keyring", "--bundle", str(state), name]
 
 
-def tied(command: list[str]) -> list[str]:
-    """`command` as the first process of a PID namespace that dies with this thread.
-
-    The kernel ends every process of a PID namespace, nested ones included, when its first does.
-    setpriv has unshare die with this thread, unshare has `command` die with itself; the shell
-    between them notices that this process died before setpriv could ask for it.
-    """
-    alive = f'[ "$PPID" = {os.getpid()} ] && exec "$@"'
-    return [
-        *("setpriv", "--pdeathsig", "KILL", "sh", "-c", alive, "sh"),
-        *("unshare", "--mount", "--propagation", "slave", "--pid", "--fork"),
-        *("--kill-child=KILL", "--mount-proc", "--", *command),
-    ]
-
-
-def supervise(command: list[str], output: Output, cancelled: threading.Event | None) -> int:
-    """Run `command` tied to this thread, in a session of its own, with nothing to read."""
-    try:
-        process = subprocess.Popen(
-            tied(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise SandboxError(
-            f"cannot start {error.filename}: {error.strerror}", "install the package util-linux"
-        ) from error
-    try:
-        if not _pump(process, output, cancelled):
-            return KILLED
-        status = process.wait()
-    finally:
-        _end(process)
-    return status if status >= 0 else 128 - status
-
-
-def _pump(
-    process: subprocess.Popen[bytes], output: Output, cancelled: threading.Event | None
-) -> bool:
-    """Pass on what comes until the last writer is gone; False when the step was cancelled.
-
-    What the runtime itself says last is in its log as well; it is held back.
-    """
-    assert process.stdout is not None
-    pipe = process.stdout.fileno()
-    held: bytes | None = b""
-    while cancelled is None or not cancelled.is_set():
-        if not select.select([pipe], [], [], TICK if cancelled else None)[0]:
-            continue
-        chunk = os.read(pipe, 65536)
-        if not chunk:
-            if held and not held.startswith(RUNTIME_FAILED):
-                output(held)
-            return True
-        if held is not None:
-            held += chunk
-            size = min(len(held), len(RUNTIME_FAILED))
-            if held[:size] == RUNTIME_FAILED[:size]:
-                continue
-            chunk, held = held, None
-        output(chunk)
-    return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left; return when it is gone."""
-    if process.poll() is None:
-        first = _children(process.pid)
-        for child in first or [process.pid]:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
-        try:
-            process.wait(5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout:
-        process.stdout.close()
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(n) for n in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
 @contextlib.contextmanager
 def _device_guard(runtime: Runtime, step: Step) -> Iterator[None]:
     """Where no control group guards devices, the root's device nodes must not work."""
@@ -226,42 +131,3 @@ def _runtime_error(log: Path) -> str:
             if entry.get("level") in ("error", "fatal") and "run failed" in entry.get("msg", ""):
                 return str(entry["msg"])
     return ""
-
-
-class CannotStart(BuildError):
-    """The step's program could not be started; `status` is what a shell would have said."""
-
-    def __init__(self, what: str, todo: str, status: int) -> None:
-        super().__init__(what, todo)
-        self.status = status
-
-
-def _explain(said: str, step: Step, runtime: Runtime) -> BuildError | SandboxError:
-    program = step.argv[0]
-    reasons = (
-        (
-            r"executable file not found|exec:.*no such file",
-            127,
-            "is not in the image",
-            "install it in an earlier step, or correct its name or PATH",
-        ),
-        (
-            r"exec format error",
-            126,
-            "is not a program for this machine",
-            "check its architecture, and the first line of a script (#!)",
-        ),
-        (
-            r"exec:.*(permission denied|is a directory)",
-            126,
-            "is not executable",
-            "make it executable with chmod +x in an earlier step",
-        ),
-    )
-    for pattern, status, what, todo in reasons:
-        if re.search(pattern, said):
-            return CannotStart(f"the step's program {program!r} {what}", todo, status)
-    return SandboxError(
-        f"{runtime.name} could not start the step: {said.rpartition('run failed: ')[2]}",
-        "see 'oakum build --help' about --runtime, or try another one",
-    )

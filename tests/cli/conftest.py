@@ -1,0 +1,58 @@
+"""The command, and something to build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from support.busy import Context
+from support.command import Oakum
+
+
+@pytest.fixture
+def oakum(tmp_path: Path) -> Oakum:
+    """The command, with an empty store."""
+    (tmp_path / "home").mkdir()
+    return Oakum(tmp_path / "own store", tmp_path / "home")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """A build context with busybox and no Dockerfile yet."""
+    return Context(tmp_path / "context")
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A store with an image that is in the registry as well."""
+
+    oakum: Oakum
+    context: Path
+    """What it was built from: a base in the registry and one RUN."""
+    name: str
+    """Its name."""
+    digest: str
+    """Digest of its manifest."""
+
+
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Ready:
+    """An image that tests look at and do not change."""
+    place = tmp_path_factory.mktemp("ready")
+    oakum = Oakum(place / "store", place)
+    base = Context(place / "base").write("RUN mkdir -p /var/lib/dpkg && : > /var/lib/dpkg/status")
+    oakum.done("build", base, "-t", f"{registry}/ready-base:1", "--push", "-q")
+    context = Context(place / "context")
+    context.write_all(f"FROM {registry}/ready-base:1", "RUN echo hello > /greeting")
+    name = f"{registry}/ready:1"
+    built = oakum.done("build", context.place, "-t", name, "--push", "--format", "json", "-q")
+    return Ready(oakum, context.place, name, built.document["digest"])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of the lab run in one process: its base image is made once."""
+    for item in items:
+        if "lab" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("lab"))
