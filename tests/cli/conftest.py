@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from support.archive import Archive, Key, Server
 from support.busy import Context
 from support.command import Oakum
 
@@ -38,11 +40,28 @@ class Ready:
 
 
 @pytest.fixture(scope="session")
-def ready(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Ready:
-    """An image that tests look at and do not change."""
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Archive]:
+    """A signed package archive with one suite."""
+    key = Key(tmp_path_factory.mktemp("cli-key"), "cli")
+    with Server(tmp_path_factory.mktemp("cli-archive")) as server:
+        made = Archive(server, key)
+        made.publish()
+        yield made
+
+
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory: pytest.TempPathFactory, registry: str, archive: Archive) -> Ready:
+    """An image that tests look at and do not change: no packages, and sources of packages."""
     place = tmp_path_factory.mktemp("ready")
     oakum = Oakum(place / "store", place)
-    base = Context(place / "base").write("RUN mkdir -p /var/lib/dpkg && : > /var/lib/dpkg/status")
+    base = Context(place / "base").write(
+        "COPY status /var/lib/dpkg/status",
+        "COPY sources.list /etc/apt/sources.list",
+        "COPY archive.asc /etc/apt/trusted.gpg.d/archive.asc",
+    )
+    (base / "status").touch()
+    (base / "sources.list").write_text(f"deb {archive.server.url} stable main\n")
+    (base / "archive.asc").write_bytes(archive.key.public)
     oakum.done("build", base, "-t", f"{registry}/ready-base:1", "--push", "-q")
     context = Context(place / "context")
     context.write_all(f"FROM {registry}/ready-base:1", "RUN echo hello > /greeting")
