@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from queue import Empty, Queue
+from threading import Event, Thread
 from typing import Any, Protocol
 
 from oakum.errors import InvalidImage
@@ -44,10 +47,13 @@ class _Gzip:
     """
 
     def __init__(self, source: Readable, head: bytes) -> None:
-        from isal import isal_zlib
+        from isal import igzip_lib
 
-        self._new: Callable[[], Any] = lambda: isal_zlib.decompressobj(wbits=31)
-        self._error: Any = isal_zlib.error
+        # This decompressor, unlike isal_zlib's, lets other threads run while it works.
+        self._new: Callable[[], Any] = lambda: igzip_lib.IgzipDecompressor(
+            flag=igzip_lib.DECOMP_GZIP
+        )
+        self._error: Any = igzip_lib.error
         self._source = source
         self._input = head
         self._at = 0
@@ -56,30 +62,34 @@ class _Gzip:
 
     def read(self, size: int, /) -> bytes:
         while True:
-            if self._at == len(self._input):
+            hungry = self._member.eof or self._member.needs_input
+            if hungry and self._at == len(self._input):
                 self._input, self._at = self._source.read(BLOCK), 0
             if self._member.eof:
                 if self._only_padding():
                     return b""
                 self._member = self._new()
-            if not self._input:
+            if hungry and not self._input:
                 raise _cut_off("gzip")
             out = self._decompress(size)
             if out:
                 return out
 
     def _decompress(self, size: int) -> bytes:
-        given = self._input[self._at : self._at + self._portion]
+        given = b""
+        if self._member.needs_input:
+            given = self._input[self._at : self._at + self._portion]
         try:
             out = self._member.decompress(given, size)
         except self._error as error:
             raise InvalidImage(
                 f"the layer's gzip data is damaged: {error}", "fetch the image again"
             ) from error
-        left = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-        used = len(given) - len(left or b"")
-        self._at += used
-        self._portion = min(BLOCK, max(_LEAST_PORTION, 2 * used))
+        left = len(self._member.unused_data) if self._member.eof else 0
+        self._at += len(given) - left
+        if self._member.eof or given:
+            used = max(len(given), left) - left
+            self._portion = min(BLOCK, max(_LEAST_PORTION, 2 * used))
         return bytes(out)
 
     def _only_padding(self) -> bool:
@@ -248,3 +258,41 @@ class ChunkReader:
             return out
         out, self._head = self._head[:size], self._head[size:]
         return out
+
+
+_AHEAD = 8
+"""Blocks that are decompressed before they are asked for."""
+
+
+@contextmanager
+def read_ahead(source: Readable) -> Iterator[Readable]:
+    """`source`, read by a thread of its own while what it gave is being looked at."""
+    blocks: Queue[bytes | BaseException] = Queue(_AHEAD)
+    stopped = Event()
+
+    def read() -> None:
+        try:
+            block = b"start"
+            while block and not stopped.is_set():
+                block = source.read(BLOCK)
+                blocks.put(block)
+        except BaseException as error:
+            blocks.put(error)
+
+    thread = Thread(target=read, name="read ahead", daemon=True)
+    thread.start()
+    try:
+        yield ChunkReader(_taken(blocks))
+    finally:
+        stopped.set()
+        while thread.is_alive():
+            with suppress(Empty):
+                blocks.get(timeout=0.01)
+        thread.join()
+
+
+def _taken(blocks: Queue[bytes | BaseException]) -> Iterator[bytes]:
+    while block := blocks.get():
+        if isinstance(block, BaseException):
+            raise block
+        yield block

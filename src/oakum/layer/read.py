@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from oakum.errors import DigestMismatch
-from oakum.layer.compression import ChunkReader, Readable, decompressed
+from oakum.layer.compression import ChunkReader, Readable, decompressed, read_ahead
 from oakum.layer.entry import Entry, Kind, LayerIndex, decode_index, encode_index
 from oakum.layer.tar import Header, TarStream, read_tar
 from oakum.oci import Descriptor, Digest, short
@@ -65,7 +65,11 @@ def read_layer(
     Returns the index and the content of the files that are kept.  The diff ID in the index is
     computed, not promised: the caller compares it.
     """
-    stream = TarStream(decompressed(source), max_layer_bytes())
+    with read_ahead(decompressed(source)) as plain:
+        return _read(TarStream(plain, max_layer_bytes()), unpacker)
+
+
+def _read(stream: TarStream, unpacker: Unpacker | None) -> tuple[LayerIndex, dict[bytes, bytes]]:
     entries: list[Entry] = []
     kept: dict[bytes, bytes] = {}
     total = 0
