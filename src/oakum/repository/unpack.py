@@ -10,8 +10,11 @@ from typing import IO, Any
 
 from oakum.errors import RepositoryError
 
-SUFFIXES = (".zst", ".xz", ".gz", ".bz2", "")
-"""Compressions of an index, the preferred one first."""
+SUFFIXES = (".zst", ".gz", ".xz", ".bz2", "")
+"""Compressions of an index, the preferred one first.
+
+gzip comes before xz: it is a third larger and unpacked four times as fast, by isa-l.
+"""
 _CHUNK = 1024 * 1024
 _MEMORY = 256 * 1024 * 1024
 
