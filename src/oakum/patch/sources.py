@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,8 @@ class Shelves:
         self.store = store
         self.options = options
         self.progress = progress
+        self._began = time.time()
+        """What was asked since then is current, however short `max_age` is."""
         self._contents: dict[tuple[str, ...], Content] = {}
         self._opened: dict[tuple[object, ...], AptRepository] = {}
 
@@ -87,7 +90,7 @@ class Shelves:
                 content.files,
                 wanted,
                 self.store.cache("apt"),
-                max_age=self.options.max_age,
+                max_age=max(self.options.max_age, time.time() - self._began),
                 with_security=self.options.with_security,
                 more_sources=self.options.sources,
                 keyrings=self.options.keyrings,
