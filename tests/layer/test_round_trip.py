@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oakum.errors import InvalidImage
 from oakum.layer import Entry, Kind, known_index, known_kept
 from oakum.layer.write import member_name
 from oakum.oci import Compression, Digest, digest_of
@@ -156,3 +157,13 @@ def test_sockets_are_left_out(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as end:
         end.bind(str(tmp_path / "socket"))
         assert on_disk(tmp_path) == []
+
+
+def test_a_tree_deeper_than_a_layer_may_be_is_refused(tmp_path: Path) -> None:
+    deep = tmp_path / "d"
+    for _ in range(256):
+        deep = deep / "d"
+    deep.mkdir(parents=True)
+    with pytest.raises(InvalidImage, match="more than 256 directories") as caught:
+        on_disk(tmp_path)
+    assert "remove it" in caught.value.todo

@@ -55,8 +55,8 @@ def row(package: Package) -> list[str]:
 def differing(seen: Seen) -> set[str]:
     """Files that are gone or not what their package shipped, as ``dpkg --verify`` finds them."""
     found = set()
-    diverted = diversions(seen.files)
     for package in seen.packages:
+        diverted = diversions(seen.files, package.name)
         sums = info_file(seen.files, package, "md5sums") if package.installed else None
         shipped = dict(parse_md5sums(sums)) if sums else {}
         if package.installed:
@@ -104,11 +104,18 @@ def test_a_files_checksum_is_that_of_the_package(store: Store, root: Root) -> No
 
 
 def test_a_diverted_file_is_looked_for_where_it_went(store: Store, root: Root) -> None:
-    root.path.joinpath("usr/bin/beta.real").write_bytes((root.path / "usr/bin/beta").read_bytes())
+    root.divert("/usr/bin/beta", "--local")
     (root.path / "usr/bin/beta").write_text("a wrapper")
-    (root.database / "diversions").write_text("/usr/bin/beta\n/usr/bin/beta.real\n:\n")
     seen = see(store, layer_of(store, root.path))
-    assert diversions(seen.files) == {"usr/bin/beta": "usr/bin/beta.real"}
+    assert diversions(seen.files) == {"usr/bin/beta": "usr/bin/beta.distrib"}
+    assert differing(seen) == root.verify() == set()
+
+
+def test_a_package_does_not_divert_its_own_file(store: Store, root: Root) -> None:
+    root.divert("/usr/bin/beta", "--package", "wrapper")
+    root.install(Deb("wrapper", "1", files=(("usr/bin/beta", "a wrapper"),)))
+    seen = see(store, layer_of(store, root.path))
+    assert diversions(seen.files, "wrapper") == {}
     assert differing(seen) == root.verify() == set()
 
 

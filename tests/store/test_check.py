@@ -136,3 +136,8 @@ def test_a_store_of_another_version_is_left_alone(store: Store) -> None:
         (store.root / "version").write_bytes(version)
         with pytest.raises(Exception, match="a store of version"):
             Store(store.root)
+
+
+def test_a_stray_file_beside_the_shelves_is_in_nobodys_way(store: Store, image: Manifest) -> None:
+    (store.root / "blobs/README").write_bytes(b"")
+    assert check_store(store).outcome == "nothing-to-do"

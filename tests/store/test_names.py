@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from oakum.errors import StoreError
@@ -74,3 +76,20 @@ def test_a_name_for_something_that_is_no_digest_is_damaged(store: Store) -> None
     store.names.set(name, Descriptor(OCI_MANIFEST, "sha256:../../etc", 3))  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="damaged"):
         store.names.get(name)
+
+
+def test_a_name_is_whole_at_every_moment(store: Store) -> None:
+    name = parse_reference("x:1")
+    store.names.set(name, ONE)
+
+    def move() -> None:
+        for number in range(200):
+            store.names.set(name, (ONE, TWO)[number % 2])
+
+    mover = threading.Thread(target=move)
+    mover.start()
+    while mover.is_alive():
+        found = store.names.get(name)
+        assert found is not None and found.descriptor in (ONE, TWO)
+        assert [named.name for named in store.names.all()] == ["docker.io/library/x:1"]
+    mover.join()

@@ -55,6 +55,11 @@ class Root:
         directory.mkdir()
         self.dpkg("--install", *[str(make_deb(directory, deb)) for deb in debs])
 
+    def divert(self, path: str, *words: str) -> None:
+        """Divert a path with dpkg-divert."""
+        command = ["dpkg-divert", f"--root={self.path}", *words, "--rename", path]
+        subprocess.run(command, check=True, capture_output=True)
+
     def query(self) -> list[list[str]]:
         """What ``dpkg-query -W`` shows of every package, by `FORMAT`."""
         command = ["dpkg-query", f"--admindir={self.database}", "-W", f"-f={FORMAT}\\n"]

@@ -73,11 +73,14 @@ def model(stack: list[list[Entry]]) -> dict[bytes, tuple[Kind, int]]:
                 merged[path[:at]] = (Kind.DIRECTORY, number)
 
     for number, entries in enumerate(stack):
-        marks = [entry for entry in entries if entry.kind in (Kind.WHITEOUT, Kind.OPAQUE)]
-        for mark in marks:
-            imply(mark.path + b"/" * (mark.kind is Kind.OPAQUE), number)
-        for mark in marks:
-            drop(mark.path, itself=mark.kind is Kind.WHITEOUT)
+        for path in sorted(entry.path for entry in entries if entry.kind is Kind.OPAQUE):
+            imply(path + b"/", number)
+            drop(path, itself=False)
+        removed = [entry.path for entry in entries if entry.kind is Kind.WHITEOUT]
+        for path in removed:
+            imply(path, number)
+        for path in removed:
+            drop(path, itself=True)
         for entry in entries:
             if entry.kind in (Kind.WHITEOUT, Kind.OPAQUE):
                 continue

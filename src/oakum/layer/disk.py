@@ -15,10 +15,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from oakum.errors import OakumError, StoreError
+from oakum.errors import InvalidImage, OakumError, StoreError
 from oakum.layer.compression import BLOCK
 from oakum.layer.entry import Entry, Kind
-from oakum.layer.paths import damaged
+from oakum.layer.paths import MAX_DEPTH, damaged
 from oakum.layer.tar import Header
 
 _OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
@@ -276,7 +276,8 @@ def read_directory(
 
     Whiteouts are in overlayfs's form, or with `marked` in that of archives.
     `clamp` is the newest time in seconds that an entry may have; newer ones get it.  Sockets are
-    left out, since no archive can hold one.
+    left out, since no archive can hold one.  `InvalidImage` for a tree that is deeper than a layer
+    may be.
     """
     inodes: dict[tuple[int, int], bytes] = {}
     top = os.fsencode(root)
@@ -285,6 +286,11 @@ def read_directory(
     todo = _paths_in(top, b"", marked)
     while todo:
         path = todo.pop()
+        if path.count(b"/") >= MAX_DEPTH:
+            raise InvalidImage(
+                f"{path[:40]!r}… is below more than {MAX_DEPTH} directories",
+                "no layer can hold it: remove it in the step that makes it",
+            )
         source = top + b"/" + path
         parent, _, name = path.rpartition(b"/")
         if marked and name.startswith(_MARK):

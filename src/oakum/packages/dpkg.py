@@ -211,13 +211,20 @@ def parse_md5sums(raw: bytes) -> list[tuple[str, str]]:
     return found
 
 
-def diversions(files: ImageTree) -> dict[str, str]:
-    """Diverted path → where it was diverted to (dpkg-divert(1)), both relative."""
+def diversions(files: ImageTree, package: str = "") -> dict[str, str]:
+    """Diverted path → where it was diverted to (dpkg-divert(1)), both relative.
+
+    A package's own diversions do not hold for itself, so those of `package` are left out.
+    """
     raw = files.read("var/lib/dpkg/diversions")
     if raw is None:
         return {}
     lines = raw.decode("utf-8", "surrogateescape").split("\n")
-    return {lines[at].lstrip("/"): lines[at + 1].lstrip("/") for at in range(0, len(lines) - 2, 3)}
+    return {
+        lines[at].lstrip("/"): lines[at + 1].lstrip("/")
+        for at in range(0, len(lines) - 2, 3)
+        if lines[at + 2] != package or not package
+    }
 
 
 _BROKEN = {

@@ -151,6 +151,6 @@ class Blobs:
     def all(self) -> Iterator[tuple[Digest, int]]:
         """Every blob with its size."""
         with guarded("list the store's blobs"):
-            for algorithm in sorted(self._directory.iterdir()):
+            for algorithm in sorted(filter(Path.is_dir, self._directory.iterdir())):
                 for path in sorted(algorithm.iterdir()):
                     yield Digest(f"{algorithm.name}:{path.name}"), path.stat().st_size

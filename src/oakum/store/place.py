@@ -17,8 +17,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
-import shutil
+import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,16 +178,50 @@ class Place:
             if path.name != "lock":
                 discard(path)
         with self.serialised(_SCRATCH):
-            shutil.rmtree(scratch, ignore_errors=True)
+            discard(scratch)
 
 
 def discard(path: Path) -> None:
-    """Remove a file or a directory with all that is in it; harmless when it is gone."""
+    """Remove a file, or a directory with what is in it; harmless when it is gone.
+
+    What cannot be removed stays.  A file system that is still mounted below is not entered.
+    """
     with guarded(f"remove {path}"):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
+            _remove_tree(os.fsencode(path))
         else:
             path.unlink(missing_ok=True)
+
+
+def _remove_tree(top: bytes) -> None:
+    # Every directory is moved to the top before it is emptied: then no tree is too deep for the
+    # kernel's longest path or for Python's stack, and a mount point refuses to be moved.
+    token = secrets.token_hex(8).encode()
+    numbers = itertools.count()
+    emptied = []
+    todo = [top]
+    while todo:
+        directory = todo.pop()
+        emptied.append(directory)
+        for item in _items(directory):
+            with contextlib.suppress(OSError):
+                if not item.is_dir(follow_symlinks=False):
+                    os.unlink(item.path)
+                elif not item.name.startswith(token):
+                    moved = top + b"/" + token + b"%d" % next(numbers)
+                    os.rename(item.path, moved)
+                    todo.append(moved)
+    for directory in reversed(emptied):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
+
+
+def _items(directory: bytes) -> list[os.DirEntry[bytes]]:
+    try:
+        with os.scandir(directory) as found:
+            return list(found)
+    except OSError:
+        return []
 
 
 def _older_than(path: Path, seconds: float) -> bool:

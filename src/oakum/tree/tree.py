@@ -52,23 +52,23 @@ class Tree:
         """
         number = self.layers
         self.layers += 1
-        marks = [entry for entry in entries if entry.kind in (Kind.WHITEOUT, Kind.OPAQUE)]
-        for mark in marks:
-            self._directory(_place(mark), number)
-        for mark in marks:
-            self._remove(mark)
+        emptied = sorted(entry.path for entry in entries if entry.kind is Kind.OPAQUE)
+        for path in emptied:
+            self._directory(path, number).clear()
+        removed = [entry.path for entry in entries if entry.kind is Kind.WHITEOUT]
+        for path in removed:
+            self._directory(path.rpartition(b"/")[0], number)
+        for path in removed:
+            self._remove(path)
         for entry in entries:
             if entry.kind not in (Kind.WHITEOUT, Kind.OPAQUE):
                 self._put(entry, number)
 
-    def _remove(self, mark: Entry) -> None:
-        node = self._find(_place(mark))
-        if node is None or node.children is None:
-            return
-        if mark.kind is Kind.OPAQUE:
-            node.children.clear()
-        else:
-            node.children.pop(mark.path.rpartition(b"/")[2], None)
+    def _remove(self, path: bytes) -> None:
+        parent, _, name = path.rpartition(b"/")
+        node = self._find(parent)
+        if node is not None and node.children is not None:
+            node.children.pop(name, None)
 
     def _directory(self, path: bytes, number: int) -> dict[bytes, Node]:
         """What is in the directory at `path`, which is made where there is none."""
@@ -186,11 +186,6 @@ class Tree:
         node = self._find(path)
         if node is not None:
             yield from _walk(path, node)
-
-
-def _place(mark: Entry) -> bytes:
-    """The directory that a whiteout takes something out of."""
-    return mark.path if mark.kind is Kind.OPAQUE else mark.path.rpartition(b"/")[0]
 
 
 def _walk(path: bytes, top: Node) -> Iterator[tuple[bytes, Node]]:
