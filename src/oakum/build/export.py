@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from oakum.layer import Kind
 from oakum.layer.disk import file_content, read_directory
 from oakum.layer.write import encode_header
 from oakum.progress import Event, Progress, silent
-from oakum.store import Store, guarded
+from oakum.store import Store, discard, guarded
 
 _BLOCK = 512
 
@@ -62,7 +61,7 @@ def _merged(store: Store, directories: list[Path]) -> Iterator[Path]:
             copy_root(directories, root)
         yield root
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        discard(scratch)
 
 
 @contextlib.contextmanager

@@ -79,16 +79,24 @@ def settle_times(upper: Path, epoch: int) -> None:
     A ``.pyc`` records its source's time (PEP 552); one that is newer is set as well, since its
     source's time is.
     """
-    for directory, _, files in os.walk(os.fsencode(upper), topdown=False):
-        for name in files:
-            path = directory + b"/" + name
-            info = os.lstat(path)
-            if name.endswith(b".pyc"):
-                _settle_pyc(path, epoch)
-            if info.st_mtime_ns // 1_000_000_000 > epoch:
-                os.utime(path, (epoch, epoch), follow_symlinks=False)
-        if os.lstat(directory).st_mtime_ns // 1_000_000_000 > epoch:
-            os.utime(directory, (epoch, epoch), follow_symlinks=False)
+    directories = [os.fsencode(upper)]
+    for directory in directories:
+        with os.scandir(directory) as listing:
+            items = list(listing)
+        for item in items:
+            if item.is_dir(follow_symlinks=False):
+                directories.append(item.path)
+                continue
+            if item.name.endswith(b".pyc"):
+                _settle_pyc(item.path, epoch)
+            _settle(item.path, epoch)
+    for directory in reversed(directories):
+        _settle(directory, epoch)
+
+
+def _settle(path: bytes, epoch: int) -> None:
+    if os.lstat(path).st_mtime_ns // 1_000_000_000 > epoch:
+        os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 
 def _settle_pyc(path: bytes, epoch: int) -> None:

@@ -22,6 +22,7 @@ from oakum.dockerfile import Mount
 from oakum.errors import BuildError, Unsupported
 from oakum.layer import Kind, content_identity
 from oakum.layer.disk import file_content
+from oakum.store import discard
 
 
 class MountedStep(msgspec.Struct, frozen=True):
@@ -173,7 +174,7 @@ def _new_cache(shop: Workshop, stages: Stages, mount: Mount, path: Path, place: 
     try:
         made.rename(path)
     except OSError:
-        shutil.rmtree(made, ignore_errors=True)
+        discard(made)
 
 
 def _secret(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from typing import Literal
 
@@ -12,7 +11,7 @@ from oakum.build.cache import CACHE_VERSION, StepResult
 from oakum.errors import InvalidImage, NotFound
 from oakum.layer.read import INDEX_VERSION
 from oakum.oci import Descriptor, Digest, Index
-from oakum.store import Store, guarded, usage
+from oakum.store import Store, discard, guarded, usage
 
 
 class Pruned(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,7 +125,7 @@ def _prune_snapshots(store: Store, needed: _Needed) -> int:
         doomed = store.place.scratch / f"doomed-{removed}"
         with guarded(f"remove {path}"):
             path.rename(doomed)
-        shutil.rmtree(doomed, ignore_errors=True)
+        discard(doomed)
         removed += 1
     return removed
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from oakum.dockerfile import Instruction, LockedStep, Mount, command_mark, parse
 from oakum.errors import BuildError, LockError, Unsupported
 from oakum.packages import parse_status
 from oakum.progress import Event
+from oakum.store import discard
 from oakum.tree import Tree
 
 _STATUS = "var/lib/dpkg/status"
@@ -203,7 +203,7 @@ def _execute(
         _check_lock(run.instruction, packages, promised)
         shop.snapshots.keep(scratch / "kept", layer.diff_id)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        discard(scratch)
     seconds = time.monotonic() - began
     return StepResult(layer, content, packages, 0, seconds=seconds)
 

@@ -9,7 +9,6 @@ overlay and what is meant to be copied has different names, since whiteouts diff
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -21,7 +20,7 @@ from oakum.layer import Kind, Layer, LayerIndex, index_blob, known_index, read_l
 from oakum.layer.disk import DirectoryUnpacker
 from oakum.layer.read import check_diff_id
 from oakum.oci import Descriptor, Digest, chain_ids
-from oakum.store import Store, guarded
+from oakum.store import Store, discard, guarded
 from oakum.tree import Tree
 
 Fetch = Callable[[Sequence[Layer]], None]
@@ -119,7 +118,7 @@ class Snapshots:
             except OSError:
                 if not self._path(name).is_dir():
                     raise
-                shutil.rmtree(made, ignore_errors=True)
+                discard(made)
 
     def keep(self, directory: Path, diff_id: Digest) -> None:
         """Take over a step's upper directory (``…/fs`` below `directory`) as the layer's."""

@@ -150,11 +150,12 @@ def _shipped(content: Content) -> tuple[dict[bytes, _Shipped], list[str]]:
     """The files that packages ship with an md5, without conffiles; and those that are missing."""
     found: dict[bytes, _Shipped] = {}
     missing: list[str] = []
-    diverted = diversions(content.files)
+    any_diverted = bool(diversions(content.files))
     tree = content.files.tree
     for package in content.packages:
         sums = info_file(content.files, package, "md5sums") if package.installed else None
         conffiles = {path for path, _ in package.conffiles}
+        diverted = diversions(content.files, package.name) if any_diverted and sums else {}
         name = f"{package.name} {package.version}"
         for path, digest in parse_md5sums(sums) if sums else ():
             if path in conffiles:

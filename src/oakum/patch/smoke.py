@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from oakum.layer import Layer
 from oakum.oci import Config
 from oakum.patch.interface import Problem, Proof
 from oakum.progress import Event, Progress, silent
-from oakum.store import Store
+from oakum.store import Store, discard
 from oakum.transport import RegistryOptions
 from oakum.tree import ImageTree
 
@@ -83,7 +82,7 @@ def run_in_image(
             how=snapshots.how,
         )
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        discard(scratch)
     progress(Event("smoke", "done" if status == 0 else "failed"))
     if status == 0:
         return proof

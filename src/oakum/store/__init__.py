@@ -3,7 +3,7 @@
 from oakum.store.blobs import Blobs, BlobWriter
 from oakum.store.check import Checked, Damage, Usage, check_store, usage
 from oakum.store.names import Named, Names
-from oakum.store.place import default_root, guarded, write_atomically
+from oakum.store.place import default_root, discard, guarded, write_atomically
 from oakum.store.records import Records
 from oakum.store.store import Store
 
@@ -19,6 +19,7 @@ __all__ = [
     "Usage",
     "check_store",
     "default_root",
+    "discard",
     "guarded",
     "usage",
     "write_atomically",
