@@ -37,7 +37,7 @@ def export(
     """
     progress(Event("export", "start", f"write the image's files to {dest}"))
     layers = built.state.stack.layers
-    directories = Snapshots(store, lambda _: None).directories(layers)
+    directories = Snapshots(store, lambda _: None).lowers(layers)
     if kind == "local":
         if dest.exists() and not dest.is_dir():
             raise UsageError(f"{dest} is not a directory", "name one that may be made")

@@ -223,7 +223,7 @@ def _sandboxed(
     user = sandbox.resolve_user(
         state.user or None, files.read("etc/passwd"), files.read("etc/group")
     )
-    lowers = shop.snapshots.directories(state.stack.layers)
+    lowers = shop.snapshots.lowers(state.stack.layers)
     offered = _offered(shop, files.read("etc/apt/preferences"), locked)
     task = f"step {stage}:{run.instruction.first_line}"
 

@@ -67,6 +67,17 @@ class Snapshots:
         """The merged view of a stack."""
         return Tree.of(self.indexes(layers))
 
+    def lowers(self, layers: Sequence[Layer]) -> list[Path]:
+        """The directories to mount for a stack, the lowest first.
+
+        What lies below a layer that empties the whole root is left out: overlayfs takes no notice
+        of an opaque mark on the root of a lower layer.
+        """
+        directories = self.directories(layers)
+        indexes = self.indexes(layers)
+        emptied = [n for n, index in enumerate(indexes) if _empties_root(index)]
+        return directories[emptied[-1] :] if emptied else directories
+
     def directories(self, layers: Sequence[Layer]) -> list[Path]:
         """A directory for every layer of the stack, unpacked side by side where need be."""
         names = [self._name(layers, number) for number in range(len(layers))]
@@ -123,6 +134,10 @@ class Snapshots:
     def keep(self, directory: Path, diff_id: Digest) -> None:
         """Take over a step's upper directory (``…/fs`` below `directory`) as the layer's."""
         self._adopt(directory, diff_id.split(":", 1)[1] + self._suffix)
+
+
+def _empties_root(index: LayerIndex) -> bool:
+    return any(not entry.path and entry.kind is Kind.OPAQUE for entry in index.entries)
 
 
 def implied_directories(index: LayerIndex) -> set[bytes]:

@@ -75,7 +75,7 @@ def run_in_image(
         status = run_on_layers(
             sandbox.find_runtime(),
             step,
-            snapshots.directories(layers),
+            snapshots.lowers(layers),
             upper,
             scratch,
             collect,
