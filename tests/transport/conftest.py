@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from oakum.store import Store
 from oakum.transport.registry.client import Client
 from support.faulty import FaultyRegistry, running_faulty
 from support.images import make_image
+from support.logins import SECRET, USER
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +52,21 @@ def fresh(tmp_path: Path) -> Iterator[Store]:
     """Another empty store."""
     with Store(tmp_path / "fresh") as made:
         yield made
+
+
+@pytest.fixture(params=["basic", "bearer"])
+def locked(request: pytest.FixtureRequest) -> Iterator[FaultyRegistry]:
+    """A registry that lets one user in."""
+    with running_faulty() as registry:
+        registry.login = request.param
+        registry.users[USER] = SECRET
+        yield registry
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory at the front of PATH."""
+    place = tmp_path / "bin"
+    place.mkdir()
+    monkeypatch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+    return place

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import email.utils
 import random
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -215,6 +218,18 @@ def test_blobs_are_fetched_side_by_side(faulty: FaultyRegistry, store: Store, fr
     faulty.change(f"GET .*({digests})", wait)
     fetch(fresh, name, RegistryOptions(jobs=3))
     assert not meeting.broken
+
+
+@pytest.mark.parametrize("answer", [Answer(403), Answer(400), Answer(200, {}, b"<html>")])
+def test_the_command_says_it_in_two_lines(
+    faulty: FaultyRegistry, tmp_path: Path, answer: Answer
+) -> None:
+    faulty.answer(ANYTHING, answer)
+    command = [sys.executable, "-m", "oakum", "--store", str(tmp_path / "store"), "pull"]
+    done = subprocess.run([*command, f"{faulty.host}/app:1"], capture_output=True, text=True)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1 and done.stdout == ""
+    assert [line.partition(":")[0] for line in lines] == ["error", "hint"]
 
 
 def test_waiting_is_told(
