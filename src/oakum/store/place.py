@@ -79,6 +79,7 @@ class Place:
             fcntl.flock(self._lock, fcntl.LOCK_SH)
         self._scratch: Path | None = None
         self._scratch_lock = -1
+        self._closed = False
 
     def _check_version(self) -> None:
         path = self.root / "version"
@@ -96,6 +97,8 @@ class Place:
         if self._scratch is not None:
             return self._scratch
         with guarded("make a temporary directory in the store"), self.serialised(_SCRATCH):
+            if self._closed:
+                raise StoreError("the store was closed", "open it again")
             if self._scratch is None:
                 made = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self.root / "tmp"))
                 self._scratch_lock = os.open(
@@ -162,7 +165,11 @@ class Place:
             os.close(handle)
 
     def close(self) -> None:
-        """Remove the scratch directory and let go of the locks."""
+        """Remove the scratch directory and let go of the locks.
+
+        What another thread still does in the store fails from here on.
+        """
+        self._closed = True
         if self._scratch is not None:
             with contextlib.suppress(OSError, StoreError):
                 self._leave(self._scratch)

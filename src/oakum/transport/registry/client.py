@@ -10,7 +10,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import httpx
 
@@ -31,6 +31,8 @@ from oakum.transport.registry.tokens import Tokens
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _MOST_REDIRECTS = 10
+_MOST_CONNECTS = 3
+"""Attempts to reach a host that refuses or has no address: a name may be mistyped."""
 _MOST_PAUSE = 60.0
 _HUB = "registry-1.docker.io"
 
@@ -64,8 +66,9 @@ class Client:
         return self._retries
 
     def close(self) -> None:
-        """Let go of connections."""
-        self._http.close()
+        """Let go of connections, those too that a transfer still uses which nobody waits for."""
+        with suppress(OSError, RuntimeError):
+            self._http.close()
 
     def base(self) -> str:
         """``https://host``, or ``http://host`` where that is allowed and is what answers."""
@@ -137,7 +140,7 @@ class Client:
                         raise self.failure(response, what)
                 break
             except Passing as error:
-                if attempt >= most:
+                if attempt >= min(most, error.most or most):
                     raise
                 self.pause_before(attempt, error.reason, error.retry_after)
         with closing(response):
@@ -241,6 +244,7 @@ class Client:
             f"{what}: cannot reach {self.host}: {reason}",
             "check the name, the network and the proxy variables, then try again",
             reason,
+            most=_MOST_CONNECTS if isinstance(error, httpx.ConnectError) else None,
         )
 
     def failure(self, response: httpx.Response, what: str) -> OakumError:

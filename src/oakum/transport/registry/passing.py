@@ -11,8 +11,17 @@ PASSING = {408, 429, 500, 502, 503, 504}
 class Passing(TransportError):
     """A registry that is busy or out of reach: the request is worth another attempt."""
 
-    def __init__(self, what: str, todo: str, reason: str, retry_after: str | None = None) -> None:
+    def __init__(
+        self,
+        what: str,
+        todo: str,
+        reason: str,
+        retry_after: str | None = None,
+        most: int | None = None,
+    ) -> None:
         super().__init__(what, todo)
+        self.most = most
+        """Most attempts that it is worth; None for as many as the options say."""
         self.reason = reason
         """What happened, in a few words."""
         self.retry_after = retry_after

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from oakum.errors import AccessDenied, NotFound, TransportError
+from oakum.errors import AccessDenied, NotFound, OakumError, TransportError
 from oakum.oci import Descriptor, Platform, Reference
 from oakum.oci.digest import digest_of
 from oakum.progress import Progress, silent
@@ -54,7 +54,8 @@ class RegistryTarget:
 
     def _cancel(self, session: str) -> None:
         with (
-            contextlib.suppress(TransportError, AccessDenied, NotFound),
+            # After an interrupt, transfers that were left may close connections meanwhile.
+            contextlib.suppress(OakumError, httpx.HTTPError, OSError, RuntimeError),
             self._client.request(
                 "DELETE",
                 session,
