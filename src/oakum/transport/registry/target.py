@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import quote
 
+import httpx
+
 from oakum.errors import AccessDenied, NotFound, OakumError, TransportError
 from oakum.oci import Descriptor, Platform, Reference
 from oakum.oci.digest import digest_of
