@@ -36,10 +36,3 @@ def ready(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Ready:
     name = f"{registry}/ready:1"
     built = oakum.done("build", context.place, "-t", name, "--push", "--format", "json", "-q")
     return Ready(oakum, context.place, name, built.document["digest"])
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of the lab run in one process: its base image is made once."""
-    for item in items:
-        if "lab" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("lab"))
