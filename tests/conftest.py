@@ -10,6 +10,8 @@ from hypothesis import settings
 
 from oakum.store import Store
 from support.archive import Key, Server
+from support.busy import Context
+from support.command import Oakum
 from support.daemon import Daemon, running_daemon
 from support.lab import Deb, Lab
 from support.registry import running_registry
@@ -25,6 +27,19 @@ def store(tmp_path: Path) -> Iterator[Store]:
     """An empty store."""
     with Store(tmp_path / "store") as store:
         yield store
+
+
+@pytest.fixture
+def oakum(tmp_path: Path) -> Oakum:
+    """The command, with an empty store."""
+    (tmp_path / "home").mkdir()
+    return Oakum(tmp_path / "own store", tmp_path / "home")
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    """A build context with busybox and no Dockerfile yet."""
+    return Context(tmp_path / "context")
 
 
 @pytest.fixture(scope="session")

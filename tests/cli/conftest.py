@@ -1,4 +1,4 @@
-"""The command, and something to build."""
+"""An image that tests of the command look at."""
 
 from __future__ import annotations
 
@@ -11,19 +11,6 @@ import pytest
 from support.archive import Archive, Key, Server
 from support.busy import Context
 from support.command import Oakum
-
-
-@pytest.fixture
-def oakum(tmp_path: Path) -> Oakum:
-    """The command, with an empty store."""
-    (tmp_path / "home").mkdir()
-    return Oakum(tmp_path / "own store", tmp_path / "home")
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Context:
-    """A build context with busybox and no Dockerfile yet."""
-    return Context(tmp_path / "context")
 
 
 @dataclass(frozen=True)
@@ -68,10 +55,3 @@ def ready(tmp_path_factory: pytest.TempPathFactory, registry: str, archive: Arch
     name = f"{registry}/ready:1"
     built = oakum.done("build", context.place, "-t", name, "--push", "--format", "json", "-q")
     return Ready(oakum, context.place, name, built.document["digest"])
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of the lab run in one process: its base image is made once."""
-    for item in items:
-        if "lab" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("lab"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import time
@@ -81,6 +82,7 @@ def test_a_build_survives_being_killed(oakum: Oakum, many_layers: Path) -> None:
         assert eventually(lambda: processes_with(f"OAKUM_STORE={oakum.store}"))
         assert_whole(oakum)
         assert half_made(oakum) == []
+        assert os.listdir(oakum.home) == []
         assert oakum.done(*build).document["digest"] == right
 
 

@@ -54,6 +54,7 @@ class Oakum:
             if name.lower() not in PROXIES and not name.startswith(("OAKUM_", "NO_COLOR"))
         }
         own = {"OAKUM_STORE": str(self.store), "HOME": str(self.home), "COLUMNS": "100"}
+        own["TMPDIR"] = str(self.home)
         return {**kept, **own, "DOCKER_CONFIG": str(self.home), **more}
 
     def start(self, *words: str | Path, **env: str) -> subprocess.Popen[bytes]:

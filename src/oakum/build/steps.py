@@ -115,7 +115,7 @@ class Workshop:
         """What runs steps on this machine; found once."""
         with self._runtime_lock:
             if self._runtime is None:
-                self._runtime = find_runtime(self.request.runtime)
+                self._runtime = find_runtime(self.request.runtime, self.store.place.scratch)
                 if self.snapshots.refusal:
                     slow = f"every step works on a copy of its root: {self.snapshots.refusal}"
                     self.progress(Event("snapshots", "note", slow))

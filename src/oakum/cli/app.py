@@ -56,7 +56,11 @@ def _before(
     store_: Annotated[
         Path | None,
         typer.Option(
-            "--store", metavar="DIR", envvar="OAKUM_STORE", help="Where images and caches are kept."
+            "--store",
+            metavar="DIR",
+            envvar="OAKUM_STORE",
+            readable=False,
+            help="Where images and caches are kept.",
         ),
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Tracebacks for errors.")] = False,

@@ -63,7 +63,7 @@ class _Lines:
             self._handle(event)
 
     def _say(self, text: str) -> None:
-        self._out.write(printable(text) + "\n")
+        self._out.write(printable(text.expandtabs()) + "\n")
         self._out.flush()
 
     def _handle(self, event: Event) -> None:

@@ -73,7 +73,7 @@ def run_in_image(
             network="none",
         )
         status = run_on_layers(
-            sandbox.find_runtime(),
+            sandbox.find_runtime(scratch=store.place.scratch),
             step,
             snapshots.lowers(layers),
             upper,

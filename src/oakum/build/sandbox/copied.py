@@ -29,8 +29,10 @@ def copied_root(lowers: Sequence[Path], upper: Path, target: Path) -> Iterator[P
     """`lowers` (the lowest first) merged in the empty directory `target`.
 
     On leaving, what was changed in `target` is moved to the empty directory `upper`, which is
-    then the same changeset as that of an overlay.  One thing differs: names of one inode in a
-    lower layer stay linked, so a change through one of them is a change of all.
+    then the same changeset as that of an overlay.  Two things differ: names of one inode in a
+    lower layer stay linked, so a change through one of them is a change of all; and a directory
+    that took the place of another one has whiteouts for what is gone, where an overlay makes it
+    opaque (inode numbers are used again, so nothing tells the two apart).
     """
     copy_root(lowers, target)
     seen = _look(os.fsencode(target))
@@ -176,12 +178,12 @@ class _Changes:
 
     def _compare(self, path: bytes, was: tuple[int, int, bool] | None) -> None:
         info = os.lstat(os.path.join(self._root, path))
-        same = was is not None and was[0] == info.st_ino
-        if same and was is not None and was[2]:
-            if was[1] != info.st_ctime_ns:
+        same = was is not None and was[:2] == (info.st_ino, info.st_ctime_ns)
+        if was is not None and was[2] and stat.S_ISDIR(info.st_mode):
+            if not same:
                 self._make(path)
             self.collect(path)
-        elif not same or (was is not None and was[1] != info.st_ctime_ns):
+        elif not same:
             self._make(os.path.dirname(path))
             os.rename(os.path.join(self._root, path), os.path.join(self._upper, path))
             if was is not None and stat.S_ISDIR(info.st_mode):

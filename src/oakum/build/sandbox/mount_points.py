@@ -154,6 +154,7 @@ def prepare_mount_points(step: Step, upper: Path | None = None) -> Prepared:
 
     `upper` is the overlay's upper directory; None when the root is a plain directory.
     """
+    _check_system_directories(step.root)
     made: list[Made] = []
     covered: list[str] = []
     for point in points_of(step.mounts):
@@ -162,6 +163,16 @@ def prepare_mount_points(step: Step, upper: Path | None = None) -> Prepared:
             made += _make(step.root, target, point.kind, upper)
         covered.append(target)
     return tuple(made)
+
+
+def _check_system_directories(root: Path) -> None:
+    """runc makes links in /dev before it changes its root: a link there would lead it outside."""
+    for name in ("dev", "proc", "sys"):
+        if (root / name).is_symlink():
+            raise BuildError(
+                f"/{name} is a symbolic link in the image, so no step can run in it",
+                f"make /{name} a directory, or leave it out",
+            )
 
 
 def _make(root: Path, target: str, kind: Kind, upper: Path | None) -> list[Made]:

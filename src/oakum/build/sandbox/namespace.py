@@ -46,8 +46,8 @@ def enter_user_namespace() -> str | None:
     if uids and gids and not missing:
         _enter_with_ranges(uids, gids)
         return None
-    _enter_alone()
     lack = " and ".join(missing) or f"ranges for {_login()} in /etc/subuid and /etc/subgid"
+    _enter_alone()
     return (
         f"without {lack}, files can only belong to one user: steps that change owners or users "
         "(as most package installs do) will fail"

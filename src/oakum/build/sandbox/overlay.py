@@ -54,7 +54,12 @@ def _mount(lowers: Sequence[Path], upper: Path, work: Path, target: Path, volati
 def _mount_linked(
     lowers: Sequence[Path], upper: Path, work: Path, target: Path, volatile: bool
 ) -> None:
-    """Short names keep the options of hundreds of layers within the one page they may take."""
+    """Short names keep the options of hundreds of layers within the one page they may take.
+
+    A directory that is in the stack twice counts where it is highest: it hides all that it would
+    add or remove further down, and the kernel refuses one that overlaps itself (ELOOP).
+    """
+    lowers = list(dict.fromkeys(reversed(lowers)))[::-1]
     if len(lowers) > MAX_LOWERS:
         raise OSError(errno.E2BIG, f"the kernel allows {MAX_LOWERS} layers")
     links = Path(tempfile.mkdtemp(prefix="links-", dir=upper.parent))

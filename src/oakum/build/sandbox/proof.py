@@ -16,10 +16,11 @@ LENT = ("bin", "lib", "lib32", "lib64", "libx32", "nix", "sbin", "usr")
 """Directories of this machine that the proof's ``true`` needs; a real step never sees them."""
 
 
-def find_runtime(preferred: str | None = None) -> Runtime:
+def find_runtime(preferred: str | None = None, scratch: Path | None = None) -> Runtime:
     """The first of runc, crun and bubblewrap that ran a program here, or the one that is named.
 
-    This takes as long as a few steps: remember the answer.  SandboxError says what was tried.
+    `scratch` is a directory for what that takes, which is gone afterwards.  This takes as long as
+    a few steps: remember the answer.  SandboxError says what was tried.
     """
     names = [name for name in PROGRAMS if preferred in (None, name, PROGRAMS[name])]
     tried: list[str] = [] if names else [f"{preferred} is not one of {', '.join(PROGRAMS)}"]
@@ -29,7 +30,7 @@ def find_runtime(preferred: str | None = None) -> Runtime:
             tried.append(f"{PROGRAMS[name]} is not installed")
             continue
         for runtime in _variants(name, path):
-            failure = failure_of(runtime)
+            failure = failure_of(runtime, scratch)
             if failure is None:
                 return runtime
             tried.append(failure)
@@ -47,10 +48,10 @@ def _variants(name: Name, path: Path) -> list[Runtime]:
     return [Runtime(name, path), Runtime(name, path, cgroups=False)]
 
 
-def failure_of(runtime: Runtime) -> str | None:
+def failure_of(runtime: Runtime, place: Path | None = None) -> str | None:
     """Run ``true`` in a root made of this machine's programs: None, or why that failed."""
     said: list[bytes] = []
-    with tempfile.TemporaryDirectory(prefix="oakum-proof-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="oakum-proof-", dir=place) as scratch:
         root = Path(scratch, "root")
         mounts = _lend(root)
         step = Step(make_stubs(root, mounts), ("true",), mounts=mounts)

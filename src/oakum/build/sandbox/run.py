@@ -34,11 +34,11 @@ def run_step(
 ) -> int:
     """Run the step to its end; its exit status, 128 + N when signal N ended it.
 
-    What it prints (standard output and error, in order) goes to `output` as it comes, in the
-    calling thread.  `state` is an empty scratch directory.  When `run_step` returns or raises, no
-    process of the step is left; when this process is killed, the kernel kills them.  A step that
-    is cancelled ends with 137.  BuildError when the program cannot be started, SandboxError when
-    the runtime fails otherwise.
+    What it prints goes to `output` as it comes, in the calling thread; runc passes standard output
+    and error on through pipes of their own, so their lines may change places.  `state` is an empty
+    scratch directory.  When `run_step` returns or raises, no process of the step is left; when
+    this process is killed, the kernel kills them.  A step that is cancelled ends with 137.
+    BuildError when the program cannot be started, SandboxError when the runtime fails otherwise.
     """
     _check_user(step.user)
     _offer(step, state)
