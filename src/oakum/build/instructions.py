@@ -59,7 +59,7 @@ def _label(state: StageState, instruction: Instruction, expand: Expand) -> None:
 def _cmd(state: StageState, instruction: Instruction, expand: Expand) -> None:
     argv = command_of(state, instruction)
     state.runtime["Cmd"] = argv
-    _note_shell_form(state, instruction)
+    state.runtime["ArgsEscaped"] = True
     state.cmd_set = True
     state.add_history(f"CMD {_array(argv)}", empty=True)
 
@@ -67,17 +67,9 @@ def _cmd(state: StageState, instruction: Instruction, expand: Expand) -> None:
 def _entrypoint(state: StageState, instruction: Instruction, expand: Expand) -> None:
     argv = command_of(state, instruction)
     state.runtime["Entrypoint"] = argv
-    _note_shell_form(state, instruction)
     if not state.cmd_set:
         state.runtime.pop("Cmd", None)
     state.add_history(f"ENTRYPOINT {_array(argv)}", empty=True)
-
-
-def _note_shell_form(state: StageState, instruction: Instruction) -> None:
-    if not instruction.json:
-        state.runtime["ArgsEscaped"] = True
-    elif instruction.keyword == "CMD" or "Cmd" not in state.runtime:
-        state.runtime.pop("ArgsEscaped", None)
 
 
 def _user(state: StageState, instruction: Instruction, expand: Expand) -> None:
@@ -113,8 +105,7 @@ def _expose(state: StageState, instruction: Instruction, expand: Expand) -> None
             ports[port] = {}
             named.append(port)
     state.runtime["ExposedPorts"] = dict(sorted(ports.items()))
-    listed = " ".join(f"{port}:{{}}" for port in sorted(named))
-    state.add_history(f"EXPOSE map[{listed}]", empty=True)
+    state.add_history(f"EXPOSE [{' '.join(sorted(named))}]", empty=True)
 
 
 def _ports(instruction: Instruction, word: str) -> list[str]:
@@ -193,7 +184,6 @@ def _go(value: Any) -> str:
 def _onbuild(state: StageState, instruction: Instruction, expand: Expand) -> None:
     trigger = instruction.original.split(None, 1)[1]
     state.runtime["OnBuild"] = [*(state.runtime.get("OnBuild") or []), trigger]
-    state.add_history(f"ONBUILD {trigger}", empty=True)
 
 
 def declare_args(
@@ -212,7 +202,7 @@ def declare_args(
             value = given[name]
         elif value is None and name in inherited:
             value = inherited[name]
-        state.args[name] = value
+        state.declare(name, value)
         shown.append(name if value is None else f"{name}={value}")
     state.add_history("ARG " + " ".join(shown), empty=True)
 

@@ -18,7 +18,7 @@ from oakum.build.mounts import MountedStep, mount_identity, open_mounts
 from oakum.build.preflight import check_pins
 from oakum.build.sandboxed import run_on_layers
 from oakum.build.stack import identity
-from oakum.build.state import DEFAULT_PATH, PROXY_ARGS, StageState
+from oakum.build.state import StageState
 from oakum.build.steps import Found, NotCached, Stages, Workshop
 from oakum.dockerfile import Instruction, Mount, command_mark, parse_mount
 from oakum.errors import BuildError, LockError, Unsupported
@@ -60,10 +60,8 @@ class _Run:
             for flag in instruction.flags
             if flag.name == "mount"
         ]
-        arguments = {k: v for k, v in state.args.items() if v is not None and k not in PROXY_ARGS}
-        self.arguments = arguments
-        self.env = {**arguments, **state.env}
-        self.env.setdefault("PATH", DEFAULT_PATH)
+        self.arguments = {n: state.env.get(n, value or "") for n, value in state.args.items()}
+        self.env = dict(state.env)
 
     def history(self, state: StageState) -> str:
         """The history line, as BuildKit writes it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from oakum.build.context import Directory
-from oakum.build.copy_step import copy_step, workdir_step
+from oakum.build.copy_step import copy_history, copy_step, workdir_step
 from oakum.build.ignore import Ignore, parse_patterns
 from oakum.build.images import Images, reference_of
 from oakum.build.instructions import CONFIG_INSTRUCTIONS, declare_args, workdir_of
@@ -276,7 +276,8 @@ class Solver:
             return waited.child()
         if name == "scratch":
             state = StageState(platform)
-            state.set_env("PATH", DEFAULT_SCRATCH_PATH)
+            state.runtime["WorkingDir"] = "/"
+            state.require_path()
             return state
         return self._image(name, platform)
 
@@ -310,8 +311,6 @@ class Solver:
         with self._lock:
             self._reports[stage.index, len(self._reports)] = report
 
-
-DEFAULT_SCRATCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class _Stopped(OakumError):
@@ -408,8 +407,7 @@ class _StageBuilder:
         )
 
     def _expand(self, text: str) -> str:
-        extra = {k: v for k, v in self._automatic.items() if k in self._state.args}
-        return expand(text, self._state.variables(extra), self._solver._dockerfile.escape)
+        return expand(text, self._state.env, self._solver._dockerfile.escape)
 
     def _step(self, instruction: Instruction) -> Found | None:
         keyword = instruction.keyword
@@ -432,13 +430,15 @@ class _StageBuilder:
             found = copy_step(
                 self._shop, self._around, state, instruction, self._expand, self._name
             )
-            state.add_history(
-                f"{instruction.keyword} {self._shown(instruction)} # buildkit", empty=False
-            )
+            shown = copy_history(instruction, self._expand)
+            state.add_history(f"{instruction.keyword} {shown} # buildkit", empty=False)
             return found
         if keyword == "WORKDIR":
             state.workdir = workdir_of(state, self._expand(instruction.arguments[0]))
             state.runtime["WorkingDir"] = state.workdir
+            if state.workdir == "/":
+                state.add_history("WORKDIR /", empty=True)
+                return None
             found = workdir_step(self._shop, state, self._name, instruction)
             state.add_history(f"WORKDIR {state.workdir}", empty=False)
             return found
@@ -446,17 +446,6 @@ class _StageBuilder:
             f"line {instruction.first_line}: {keyword} is not built yet: {instruction.original}",
             "build this Dockerfile with docker for now",
         )
-
-    def _shown(self, instruction: Instruction) -> str:
-        words = [self._expand(w) if not w.startswith("<<") else w for w in instruction.arguments]
-        flags = [
-            f"--{flag.name}={self._expand(flag.value)}"
-            if flag.value is not None
-            else f"--{flag.name}"
-            for flag in instruction.flags
-            if flag.name in ("chown", "chmod")
-        ]
-        return " ".join([*flags, *words])
 
 
 def _label(stage: str, instruction: Instruction) -> str:

@@ -110,8 +110,7 @@ def _inode(tar: tarfile.TarFile, member: tarfile.TarInfo, placed: dict[str, _Ino
 
 
 def _content(data: bytes) -> str:
-    text = data.decode("utf-8", "replace")
-    if len(data) <= _SHORT and text.encode() == data:
+    if len(data) <= _SHORT and (text := data.decode("utf-8", "replace")).encode() == data:
         return json.dumps(text)
     return f"{len(data)} bytes {hashlib.sha256(data).hexdigest()[:16]}"
 
