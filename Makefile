@@ -6,9 +6,9 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 SYSTEM := runc bubblewrap uidmap mmdebstrap docker-registry skopeo umoci buildah docker.io \
-	iproute2 xz-utils zstd ca-certificates python3-venv
+	iproute2 busybox-static xz-utils zstd ca-certificates python3-venv
 
-.PHONY: venv system test lint format demo bench docs clean
+.PHONY: venv system test lint format records demo bench docs clean
 
 $(BIN)/oakum: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,10 @@ lint: venv
 format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What the builder is compared with: made anew by a real BuildKit, in a root of its own.
+records: system venv
+	cd tests && ../$(BIN)/python -m build.differential.make_records
 
 demo: system venv
 	$(BIN)/python demo/demo.py

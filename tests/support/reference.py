@@ -17,7 +17,7 @@ import pytest
 from support.roots import MADE, mirror
 
 SUITE = "forky"
-_PACKAGES = "docker.io,docker-cli,docker-buildx,mount"
+_PACKAGES = "docker.io,docker-cli,docker-buildx,mount,xz-utils"
 _START = """
 set -e
 mount --make-rprivate /

@@ -120,9 +120,7 @@ class _Remembered(msgspec.Struct, frozen=True):
 def remote_source(shop: Workshop, url: str, checksum: str | None, unpack: bool) -> Source:
     """The file at an http(s) address; asked for again only when the server says it changed."""
     if checksum is not None and not is_digest(checksum):
-        raise BuildError(
-            f"invalid checksum digest: --checksum={checksum[:80]!r}", "write sha256:…"
-        )
+        raise BuildError(f"invalid checksum digest: --checksum={checksum[:80]!r}", "write sha256:…")
     name = posixpath.basename(urllib.parse.urlsplit(url).path) or "__unnamed__"
     got = _download(shop, url)
     if checksum is not None and got.digest != checksum:

@@ -186,9 +186,7 @@ def _local(
             f"line {instruction.first_line}: there is no build context to copy {text!r} from",
             "name a directory as the context",
         )
-    return [
-        _directory_source(shop, directory, path, unpack) for path in directory.expand(text)
-    ]
+    return [_directory_source(shop, directory, path, unpack) for path in directory.expand(text)]
 
 
 def _directory_source(shop: Workshop, directory: Directory, path: str, unpack: bool) -> Source:
@@ -272,9 +270,7 @@ def workdir_step(shop: Workshop, state: StageState, stage: str, line: Instructio
         owner = (0, 0)
         if state.user:
             files = shop.files(state.stack.layers, tree)
-            owner, _ = parse_owner(
-                state.user, files.read("etc/passwd"), files.read("etc/group")
-            )
+            owner, _ = parse_owner(state.user, files.read("etc/passwd"), files.read("etc/group"))
         target.make_directories(path, 0o755, owner)
     elif not target.is_directory(path):
         raise BuildError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,12 @@ from oakum.errors import DockerfileError
 
 Expand = Callable[[str], str]
 Instructions = Callable[[StageState, Instruction, Expand], None]
+_SIGNALS = {
+    *(one.name.removeprefix("SIG") for one in signal.Signals),
+    *("CLD", "IOT", "POLL", "STKFLT"),
+    *(f"RTMIN+{number}" for number in range(1, 16)),
+    *(f"RTMAX-{number}" for number in range(1, 15)),
+}
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
@@ -85,9 +92,18 @@ def _shell(state: StageState, instruction: Instruction, expand: Expand) -> None:
 
 
 def _stopsignal(state: StageState, instruction: Instruction, expand: Expand) -> None:
-    signal = expand(instruction.arguments[0])
-    state.runtime["StopSignal"] = signal
-    state.add_history(f"STOPSIGNAL {signal}", empty=True)
+    name = expand(instruction.arguments[0])
+    if not _is_signal(name):
+        raise _mistake(instruction, f"invalid signal {name[:80]!r}", "write SIGTERM or 15")
+    state.runtime["StopSignal"] = name
+    state.add_history(f"STOPSIGNAL {name}", empty=True)
+
+
+def _is_signal(text: str) -> bool:
+    """Whether docker knows the signal: a number, or a Linux name with or without SIG."""
+    if text.isascii() and text.isdecimal():
+        return int(text) != 0
+    return text.upper().removeprefix("SIG") in _SIGNALS
 
 
 def _maintainer(state: StageState, instruction: Instruction, expand: Expand) -> None:
@@ -111,7 +127,8 @@ def _expose(state: StageState, instruction: Instruction, expand: Expand) -> None
 def _ports(instruction: Instruction, word: str) -> list[str]:
     match = _PORT.fullmatch(word.rpartition(":")[2])
     if not match:
-        raise _mistake(instruction, f"invalid port {word!r}", "write 80, 80/tcp or 8000-8010")
+        why = f"invalid port or protocol {word!r}"
+        raise _mistake(instruction, why, "write 80, 80/tcp or 8000-8010")
     first, last = int(match[1]), int(match[2] or match[1])
     if not (0 < first <= last <= 65535):
         raise _mistake(instruction, f"invalid port {word!r}", "ports are 1 to 65535")
@@ -183,6 +200,7 @@ def _go(value: Any) -> str:
 
 def _onbuild(state: StageState, instruction: Instruction, expand: Expand) -> None:
     trigger = instruction.original.split(None, 1)[1]
+    trigger += "".join(f"\n{here.content}{here.name}" for here in instruction.heredocs)
     state.runtime["OnBuild"] = [*(state.runtime.get("OnBuild") or []), trigger]
 
 
@@ -208,7 +226,9 @@ def declare_args(
 
 
 def workdir_of(state: StageState, text: str) -> str:
-    """The working directory that WORKDIR sets: absolute, or below the one before."""
+    """The working directory that WORKDIR sets: absolute as written, or below the one before."""
+    if text.startswith("/"):
+        return text
     return "/" + posixpath.normpath(posixpath.join(state.workdir, text)).lstrip("/")
 
 

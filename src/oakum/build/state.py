@@ -22,6 +22,9 @@ class StageState:
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
+        """What its steps run on and its base was chosen for."""
+        self.image_platform = platform
+        """What the image says that it is for."""
         self.stack = Stack()
         self.document: dict[str, Any] = {}
         """Fields of the base's config document that survive (author and the like)."""

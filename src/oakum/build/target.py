@@ -178,8 +178,13 @@ class Target:
 
 def _hard_link(item: Item, leader: Item) -> Item:
     entry = msgspec.structs.replace(
-        leader.entry, path=item.entry.path, kind=Kind.HARDLINK, size=0, link=leader.entry.path,
-        xattrs=None, digest=b"",
+        leader.entry,
+        path=item.entry.path,
+        kind=Kind.HARDLINK,
+        size=0,
+        link=leader.entry.path,
+        xattrs=None,
+        digest=b"",
     )
     return Item(entry)
 

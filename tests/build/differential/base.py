@@ -31,8 +31,10 @@ _TEXTS = {
 _MODES = {"opt/tool/run": 0o755, "opt/tool/set-user-id": 0o4755, "tmp": 0o1777, "root": 0o700}
 _LINKS = {"data/link": "one", "data/dirlink": "sub", "var/run": "/run", "opt/abs": "/data/sub"}
 _HARD = {"data/hard": "data/one"}
-_DIRECTORIES = "bin data data/sub data/sub/deep dev empty etc home home/app opt opt/tool proc root run \
-srv sys tmp usr usr/bin var"
+_DIRECTORIES = (
+    "bin data data/sub data/sub/deep dev empty etc home home/app opt opt/tool proc root run srv "
+    "sys tmp usr usr/bin var"
+)
 
 
 def write_base(place: Path) -> Path:

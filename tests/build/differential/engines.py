@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+import msgspec
 import zstandard
 
 from build.differential.base import write_base
@@ -88,12 +89,12 @@ class Oakum(Engine):
         try:
             for name in case.named("image"):
                 file = context / f"{name}.Dockerfile"
-                request = BuildRequest(context, dockerfile=file)
+                request = BuildRequest(context, dockerfile=file, no_cache=True)
                 build(self.store, request, tags=(parse_reference(name),))
             request = request_of(case, context)
-            built = build(self.store, request)
+            built = build(self.store, msgspec.structs.replace(request, no_cache=True))
         except OakumError as error:
-            return self.shown(Record(error=error.what)), None
+            return self.shown(Record(error=f"{error.what} ({error.todo})")), None
         again = build(self.store, request)
         assert again.image.manifest.digest == built.image.manifest.digest
         return self.shown(self._record(built)), again

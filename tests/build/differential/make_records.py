@@ -21,7 +21,7 @@ def main() -> int:
     """Write one file a topic; complain of a case that does not fail as it says."""
     parser = argparse.ArgumentParser()
     parser.add_argument("topics", nargs="*", help="by default all")
-    parser.add_argument("--new", action="store_true", help="only cases that are not as their record knows them")
+    parser.add_argument("--new", action="store_true", help="only cases that have changed")
     given = parser.parse_args()
     cases = [case for case in read_cases() if not given.topics or case.topic in given.topics]
     wrong = 0
@@ -55,13 +55,13 @@ def _write(engine: BuildKit, topic: str, cases: list[Case], only_new: bool) -> i
 
 def _complain(case: Case, record: Record) -> int:
     words = case.lines("fails")
-    if record.error is None and not words:
+    if record.error is None and "fails" not in case.sections:
         return 0
     if record.error is None:
         print(f"{case.id}: it does not fail", file=sys.stderr)
         return 1
     missing = [one for one in words if one.lower() not in record.error.lower()]
-    if words and not missing:
+    if "fails" in case.sections and not missing:
         return 0
     print(f"{case.id}: {record.error} (lacks {missing})", file=sys.stderr)
     return 1

@@ -82,9 +82,7 @@ def merge(layers: Sequence[IO[bytes]]) -> Files:
     return _described(tree)
 
 
-def _remove(
-    tree: dict[str, _Inode], below: dict[str, _Inode], path: str, *, itself: bool
-) -> None:
+def _remove(tree: dict[str, _Inode], below: dict[str, _Inode], path: str, *, itself: bool) -> None:
     inside = f"{path}/" if path and path != "." else ""
     for name in below:
         if (itself and name == path) or (name.startswith(inside) and name != path):
@@ -105,7 +103,7 @@ def _inode(tar: tarfile.TarFile, member: tarfile.TarInfo, placed: dict[str, _Ino
         words.append(f"{member.devmajor},{member.devminor}")
     for key, value in sorted(member.pax_headers.items()):
         if key.startswith(_XATTR):
-            words.append(f"{key.removeprefix(_XATTR)}={ascii(value)}")
+            words.append(f"{key.removeprefix(_XATTR)}={value!a}")
     return _Inode(" ".join(words), int(member.mtime))
 
 
@@ -153,9 +151,7 @@ def without_recent_times(record: Record) -> Record:
     return msgspec.structs.replace(record, files=files)
 
 
-def differences(
-    expected: Record, found: Record, base: Files
-) -> dict[str, tuple[object, object]]:
+def differences(expected: Record, found: Record, base: Files) -> dict[str, tuple[object, object]]:
     """What differs, by name: ``file PATH``, ``config KEY``, ``history``, ``outcome``.
 
     A time that the expected record leaves out may be any.
