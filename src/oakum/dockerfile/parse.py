@@ -41,7 +41,7 @@ def parse_dockerfile(raw: bytes, name: str = "Dockerfile") -> Dockerfile:
     Raises `DockerfileError` with file, line, the line itself and a hint.
     """
     if not raw:
-        raise DockerfileError(f"{name}: the file is empty, with no instructions", "start it with FROM")
+        raise DockerfileError(f"{name}: empty, no instructions in it", "start it with FROM")
     given = directives(raw, name)
     escape = given.get("escape", "\\")
     _check_lines(raw, name)
