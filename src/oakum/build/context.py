@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -86,7 +86,8 @@ class Directory:
         """Whether a path that is itself ignored is a directory with something that is not."""
         if not self.ignore.has_exceptions or not (self.root / path).is_dir():
             return False
-        return any(True for _ in self.below(path))
+        inside = self._below(os.fsencode(self.root / path), path, b"", lambda _: True)
+        return any(True for _ in inside)
 
     def resolve(self, path: str) -> str:
         """The path with symlinks followed inside the context."""
@@ -109,10 +110,13 @@ class Directory:
             done.append(part)
         return "/".join(done)
 
-    def entries(self, path: str) -> Iterator[SourceEntry]:
+    def entries(
+        self, path: str, wanted: Callable[[str], bool] = lambda _: True
+    ) -> Iterator[SourceEntry]:
         """The file at `path`, or the directory and everything below it, sorted.
 
-        The paths of the entries are relative to `path`; that of `path` itself is empty.
+        The paths of the entries are relative to `path`; that of `path` itself is empty.  Files
+        below whose paths are not `wanted` are left out, and not read.
         """
         resolved = self.resolve(path)
         where = os.fsencode(self.root / resolved) if resolved else os.fsencode(self.root)
@@ -125,14 +129,12 @@ class Directory:
             ) from error
         yield self._entry(b"", where, info)
         if stat.S_ISDIR(info.st_mode):
-            yield from self.below(resolved)
+            yield from self._below(where, resolved, b"", wanted)
 
-    def below(self, path: str) -> Iterator[SourceEntry]:
+    def _below(
+        self, where: bytes, path: str, relative: bytes, wanted: Callable[[str], bool]
+    ) -> Iterator[SourceEntry]:
         """Everything below a directory, sorted, parents first."""
-        where = os.fsencode(self.root / path) if path else os.fsencode(self.root)
-        yield from self._below(where, path, b"")
-
-    def _below(self, where: bytes, path: str, relative: bytes) -> Iterator[SourceEntry]:
         try:
             names = sorted(os.listdir(where))
         except OSError as error:
@@ -152,14 +154,14 @@ class Directory:
             except FileNotFoundError:
                 continue
             if not stat.S_ISDIR(info.st_mode):
-                if seen and not stat.S_ISSOCK(info.st_mode):
+                if seen and not stat.S_ISSOCK(info.st_mode) and wanted(os.fsdecode(below)):
                     yield self._entry(below, at, info)
                 continue
             if seen:
                 yield self._entry(below, at, info)
-                yield from self._below(at, inner, below)
+                yield from self._below(at, inner, below, wanted)
                 continue
-            inside = list(self._below(at, inner, below))
+            inside = list(self._below(at, inner, below, wanted))
             if inside:
                 yield self._entry(below, at, info)
                 yield from inside

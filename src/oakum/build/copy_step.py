@@ -8,34 +8,33 @@ the rest of the image, so it is carried unchanged over a parent that was built a
 from __future__ import annotations
 
 import os
-import posixpath
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from oakum.build.accounts import parse_owner
-from oakum.build.add_sources import archive_source, remote_source
 from oakum.build.cache import StepResult
-from oakum.build.context import Directory, SourceEntry
-from oakum.build.copying import Change, CopyPlan, Source, destination_of
+from oakum.build.copy_sources import flag_truth, sources_of
+from oakum.build.copying import Change, CopyPlan, destination_of
 from oakum.build.ignore import Ignore, parse_patterns
 from oakum.build.modes import parse_mode
 from oakum.build.stack import identity
 from oakum.build.state import StageState
 from oakum.build.steps import Found, NotCached, Stages, Workshop
 from oakum.build.target import Item, Target
-from oakum.build.tree_sources import file_item, tree_sources
-from oakum.dockerfile import Instruction, expand_raw, heredoc_marker
-from oakum.errors import BuildError, DockerfileError, Unsupported
+from oakum.build.tree_sources import file_item
+from oakum.dockerfile import Instruction, heredoc_marker
+from oakum.errors import BuildError, Unsupported
 from oakum.layer import Entry, Kind, content_identity
-from oakum.layer.disk import file_content
 from oakum.progress import Event
 from oakum.tree import Tree
 
 Opener = Callable[[], Iterator[bytes]]
-_FLAGS = {"from", "chown", "chmod", "link", "checksum", "exclude", "unpack", "keep-git-dir"}
-_MAX_HEREDOC = 16 << 20
+_FLAGS = {
+    *("from", "chown", "chmod", "link", "parents"),
+    *("checksum", "exclude", "unpack", "keep-git-dir"),
+}
 
 
 def copy_step(
@@ -51,7 +50,7 @@ def copy_step(
     _check_flags(instruction)
     *written, last = _words(instruction, expand)
     destination = destination_of(last, state.workdir)
-    sources, newest = _sources(shop, stages, state, instruction, written, expand)
+    sources, newest = sources_of(shop, stages, state, instruction, written, expand)
     plan = _plan(shop, state, instruction, expand)
     plan.add(sources, destination)
     items = [_dated(item, newest) for item in plan.entries()]
@@ -100,134 +99,13 @@ def _words(instruction: Instruction, expand: Callable[[str], str]) -> list[str]:
     ]
 
 
-def _sources(
-    shop: Workshop,
-    stages: Stages,
-    state: StageState,
-    instruction: Instruction,
-    written: Sequence[str],
-    expand: Callable[[str], str],
-) -> tuple[list[Source], int]:
-    sources: list[Source] = []
-    origin = instruction.flag("from")
-    checksum = instruction.flag("checksum")
-    heredocs = list(instruction.heredocs)
-    adds = instruction.keyword == "ADD"
-    unpack = _truth(instruction, "unpack", adds)
-    if checksum is not None and (len(written) != 1 or not _is_address(written[0])):
-        raise DockerfileError("checksum requires HTTP(S) sources, and just one", "leave it out")
-    for text in written:
-        marker = heredoc_marker(text) if heredocs else None
-        if marker is not None:
-            sources.append(_heredoc(heredocs.pop(0), state, expand))
-        elif _is_git(text):
-            raise Unsupported(
-                f"line {instruction.first_line}: {instruction.keyword} of a git repository is not "
-                f"built yet: {instruction.original}",
-                "clone it before the build, or in a RUN step",
-            )
-        elif _is_address(text) and not adds:
-            raise DockerfileError("source can't be a URL for COPY", "use ADD")
-        elif _is_address(text):
-            unpack = _truth(instruction, "unpack", False)
-            digest = expand(checksum) if checksum else None
-            sources.append(remote_source(shop, text, digest, unpack))
-        elif origin is not None:
-            sources += _from(shop, stages, expand(origin), text)
-        else:
-            sources += _local(shop, stages, instruction, text, unpack)
-    newest = max((item.entry.mtime for s in sources for item in s.items), default=0)
-    return sources, newest
-
-
-def _truth(instruction: Instruction, name: str, default: bool) -> bool:
-    value = instruction.flag(name)
-    return default if value is None else value.lower() != "false"
-
-
-def _is_address(text: str) -> bool:
-    return text.startswith(("http://", "https://"))
-
-
-def _is_git(text: str) -> bool:
-    if _is_address(text):
-        return text.partition("#")[0].partition("?")[0].endswith(".git")
-    return text.startswith(("git@", "git://", "ssh://"))
-
-
-def _heredoc(heredoc: object, state: StageState, expand: Callable[[str], str]) -> Source:
-    from oakum.dockerfile import Heredoc
-
-    assert isinstance(heredoc, Heredoc)
-    text = heredoc.text
-    if heredoc.expand:
-        text = expand_raw(text, state.env)
-    data = text.encode("utf-8", "surrogateescape")
-    if len(data) > _MAX_HEREDOC:
-        raise BuildError("a heredoc of more than 16 MiB", "put it into a file of the context")
-    return Source(heredoc.name, (memory_item(b"", data),))
-
-
-def memory_item(path: bytes, data: bytes, mode: int = 0o644, mtime: int = 0) -> Item:
-    """A file whose content is in memory."""
-    import hashlib
-
-    digest = hashlib.sha256(data).digest()
-    entry = Entry(path, Kind.FILE, mode, 0, 0, len(data), mtime, digest=digest)
-    return Item(entry, lambda: iter((data,)))
-
-
-def _local(
-    shop: Workshop, stages: Stages, instruction: Instruction, text: str, unpack: bool
-) -> list[Source]:
-    directory = stages.directory_of("")
-    if directory is None:
-        raise BuildError(
-            f"line {instruction.first_line}: there is no build context to copy {text!r} from",
-            "name a directory as the context",
-        )
-    return [_directory_source(shop, directory, path, unpack) for path in directory.expand(text)]
-
-
-def _directory_source(shop: Workshop, directory: Directory, path: str, unpack: bool) -> Source:
-    entries = [_owned_by_root(entry) for entry in directory.entries(path)]
-    name = posixpath.basename(path) or "."
-    top = entries[0]
-    if unpack and top.entry.kind is Kind.FILE:
-        unpacked = archive_source(shop, name, top.source)
-        if unpacked is not None:
-            return unpacked
-    return Source(name, tuple(_disk_item(entry) for entry in entries))
-
-
-def _owned_by_root(found: SourceEntry) -> SourceEntry:
-    entry = msgspec.structs.replace(found.entry, uid=0, gid=0)
-    return msgspec.structs.replace(found, entry=entry)
-
-
-def _disk_item(found: SourceEntry) -> Item:
-    source = found.source
-    opened = (lambda: file_content(source)) if source else None
-    return Item(found.entry, opened, found.inode or None)
-
-
-def _from(shop: Workshop, stages: Stages, origin: str, text: str) -> list[Source]:
-    directory = stages.directory_of(origin) if origin else None
-    if directory is not None:
-        return [_directory_source(shop, directory, path, False) for path in directory.expand(text)]
-    state = stages.state_of(origin)
-    if state is None:
-        state = stages.image_of(origin)
-    return tree_sources(shop, state, text)
-
-
 def _plan(
     shop: Workshop, state: StageState, instruction: Instruction, expand: Callable[[str], str]
 ) -> CopyPlan:
     mode_text = expand(instruction.flag("chmod") or "")
     mode = parse_mode(mode_text) if mode_text else None
     # A linked layer stands on nothing; BuildKit links none whose modes are changed.
-    linked = _truth(instruction, "link", False) and mode is None
+    linked = flag_truth(instruction, "link", False) and mode is None
     tree = Tree() if linked else shop.snapshots.tree(state.stack.layers)
     owner = None
     text = expand(instruction.flag("chown") or "")

@@ -33,6 +33,8 @@ class Source(msgspec.Struct, frozen=True):
     """The first is the thing itself (path empty); the others are below it."""
     unpacked: bool = False
     """Whether these are an archive's members, in the archive's order, as they are unpacked."""
+    include: Ignore | None = None
+    """What of it is copied, with the directories above that; None for everything."""
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -113,7 +115,7 @@ class CopyPlan:
         left_out: dict[bytes, Item] = {}
         for item in source.items[1:]:
             relative = item.entry.path
-            if self._change.exclude.ignores(os.fsdecode(relative)):
+            if self._leaves_out(source, os.fsdecode(relative)):
                 if item.entry.kind is Kind.DIRECTORY:
                     left_out[relative] = item
                 continue
@@ -124,6 +126,11 @@ class CopyPlan:
                 self._put_directory(item, below(where, relative))
             else:
                 self._put_file(source, item, below(where, relative))
+
+    def _leaves_out(self, source: Source, path: str) -> bool:
+        if source.include is not None and not source.include.ignores(path):
+            return True
+        return self._change.exclude.ignores(path)
 
     def _put_directory(self, item: Item, path: bytes) -> None:
         if self._target.entry(path) is not None:
