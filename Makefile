@@ -8,7 +8,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEMO := runc uidmap mmdebstrap docker-registry xz-utils zstd ca-certificates python3-venv
 SYSTEM := $(DEMO) bubblewrap busybox-static skopeo umoci buildah docker.io iproute2
 
-.PHONY: venv system demo-system test lint format demo bench docs clean
+.PHONY: venv system demo-system test lint format records demo bench docs clean
 
 $(BIN)/oakum: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,6 +37,10 @@ lint: venv
 format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What the builder is compared with: made anew by a real BuildKit, in a root of its own.
+records: system venv
+	cd tests && ../$(BIN)/python -m build.differential.make_records
 
 demo: demo-system venv
 	PYTHONPATH=tests $(BIN)/python demo/demo.py

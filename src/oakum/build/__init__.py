@@ -13,7 +13,7 @@ from oakum.build.images import Image, Images
 from oakum.build.prune import Pruned, prune
 from oakum.build.request import BuildRequest, Secret
 from oakum.build.run_step import run_mark
-from oakum.build.solver import platform_args
+from oakum.build.stage_builder import platform_args
 from oakum.build.state import StageState
 from oakum.build.steps import NotCached, StepReport
 

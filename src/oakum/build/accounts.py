@@ -13,27 +13,32 @@ def _ids(raw: bytes | None, name: str) -> int | None:
     return None
 
 
-def parse_owner(text: str, passwd: bytes | None, group: bytes | None) -> tuple[int, int]:
-    """(uid, gid) of ``--chown=user[:group]``: names from the image, or numbers.
+def parse_owner(
+    text: str, passwd: bytes | None, group: bytes | None
+) -> tuple[tuple[int, int], str]:
+    """(uid, gid) of ``--chown=user[:group]``, and what is wrong with it, if anything.
 
-    A user without a group gets the group of the same number, as BuildKit's COPY does.
+    Names are those of the image.  A user without a group gets its primary group, a number the
+    group of the same number.  As with BuildKit, a name that the image does not know is root (a
+    group: the user's own), and an image without accounts knows no names at all.
     """
     user, colon, group_name = text.partition(":")
+    if not user.isdigit() and passwd is None:
+        raise BuildError(
+            f"--chown: invalid user {user[:80]!r}: there is no /etc/passwd",
+            "write numbers, or create the accounts in an earlier step",
+        )
+    unknown = ""
     uid = int(user) if user.isdigit() else _ids(passwd, user)
     if uid is None:
-        raise BuildError(
-            f"--chown: the image has no user {user[:80]!r} in /etc/passwd",
-            "create the user in an earlier step, or write its number",
-        )
+        uid, unknown = 0, f"the image has no user {user[:80]!r}, so it is root"
+    gid = _primary(passwd, uid) if not user.isdigit() else uid
     if not colon:
-        return uid, _primary(passwd, uid) if not user.isdigit() else uid
-    gid = int(group_name) if group_name.isdigit() else _ids(group, group_name)
-    if gid is None:
-        raise BuildError(
-            f"--chown: the image has no group {group_name[:80]!r} in /etc/group",
-            "create the group in an earlier step, or write its number",
-        )
-    return uid, gid
+        return (uid, gid), unknown
+    named = int(group_name) if group_name.isdigit() else _ids(group, group_name)
+    if named is None:
+        return (uid, gid), unknown or f"the image has no group {group_name[:80]!r}"
+    return (uid, named), unknown
 
 
 def _primary(passwd: bytes | None, uid: int) -> int:

@@ -8,7 +8,6 @@ import hashlib
 import os
 import posixpath
 import tempfile
-import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import IO, Any
 
 import msgspec
 
-from oakum.build.context import SourceEntry
-from oakum.build.copying import Item, Source
+from oakum.build.copying import Source
 from oakum.build.steps import Workshop
+from oakum.build.target import Item
 from oakum.errors import BuildError, InvalidImage, TransportError
 from oakum.layer import Entry, Kind
 from oakum.layer.compression import Readable, decompressed
@@ -31,17 +30,18 @@ _MAX_DOWNLOAD = 64 << 30
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
-def archive_source(shop: Workshop, name: str, found: SourceEntry) -> Source | None:
-    """The members of a local archive (tar, plain or compressed); None when it is none."""
-    with open(found.source, "rb") as file:
+def archive_source(shop: Workshop, name: str, path: bytes) -> Source | None:
+    """The members of an archive on disk (tar, plain or compressed); None when it is none."""
+    with open(path, "rb") as file:
         if not _is_tar(_readable(file)):
             return None
     shelf = Path(tempfile.mkdtemp(prefix="add-", dir=shop.store.place.scratch))
     try:
-        with open(found.source, "rb") as file:
+        with open(path, "rb") as file:
             items = tuple(_members(_readable(file), shelf))
-    except InvalidImage as error:
-        raise BuildError(f"ADD {name}: {error.what}", "check the archive") from error
+    except (InvalidImage, EOFError) as error:
+        what = error.what if isinstance(error, InvalidImage) else str(error)
+        raise BuildError(f"ADD {name}: {what}", "check the archive") from error
     top = Item(Entry(b"", Kind.DIRECTORY, 0o755))
     return Source(name, (top, *items), unpacked=True)
 
@@ -61,15 +61,13 @@ def _readable(file: IO[bytes]) -> Readable:
 
 
 def _is_tar(stream: Readable) -> bool:
-    """Whether the stream begins with a tar header (or is an empty archive)."""
+    """Whether the stream begins with a tar header; an archive of nothing is none."""
     try:
         raw = b""
         while len(raw) < RECORD and (piece := stream.read(RECORD - len(raw))):
             raw += piece
         if len(raw) < RECORD:
             return False
-        if raw == bytes(RECORD):
-            return True
         field = raw[148:156].strip(b" \0")
         return int(field or b"x", 8) == sum(raw) - sum(raw[148:156]) + 8 * 32
     except (InvalidImage, ValueError, OSError, EOFError):
@@ -78,7 +76,7 @@ def _is_tar(stream: Readable) -> bool:
 
 def _members(stream: Readable, shelf: Path) -> Iterator[Item]:
     for number, (header, content) in enumerate(read_tar(TarStream(stream, max_layer_bytes()))):
-        if header.kind in (Kind.WHITEOUT, Kind.OPAQUE) or not header.path:
+        if not header.path:
             continue
         entry = Entry(
             header.path,
@@ -119,22 +117,21 @@ class _Remembered(msgspec.Struct, frozen=True):
     mtime: int
 
 
-def remote_source(shop: Workshop, url: str, checksum: str | None) -> Source:
+def remote_source(shop: Workshop, url: str, checksum: str | None, unpack: bool) -> Source:
     """The file at an http(s) address; asked for again only when the server says it changed."""
     if checksum is not None and not is_digest(checksum):
-        raise BuildError(f"--checksum={checksum[:80]!r} is not a digest", "write sha256:…")
-    name = posixpath.basename(urllib.parse.urlsplit(url).path)
-    if not name:
-        raise BuildError(
-            f"cannot tell a file name from the address {url[:200]}",
-            "use an address whose path ends in a file name",
-        )
+        raise BuildError(f"invalid checksum digest: --checksum={checksum[:80]!r}", "write sha256:…")
+    name = posixpath.basename(urllib.parse.urlsplit(url).path) or "__unnamed__"
     got = _download(shop, url)
     if checksum is not None and got.digest != checksum:
         raise BuildError(
-            f"{url[:200]} has digest {got.digest}, --checksum says {checksum}",
+            f"digest mismatch: {url[:200]} has {got.digest}, --checksum says {checksum}",
             "check the address and the checksum",
         )
+    if unpack:
+        unpacked = archive_source(shop, name, os.fsencode(shop.store.blobs.path(got.digest)))
+        if unpacked is not None:
+            return unpacked
     digest = bytes.fromhex(got.digest.split(":", 1)[1])
     entry = Entry(b"", Kind.FILE, 0o600, 0, 0, got.size, got.mtime, digest=digest)
     path = os.fsencode(shop.store.blobs.path(got.digest))
@@ -186,7 +183,7 @@ def _keep(shop: Workshop, url: str, answer: Any) -> _Remembered:
         size = writer.size
         digest = writer.commit()
     modified = answer.headers.get("last-modified", "")
-    mtime = int(time.time())
+    mtime = 0
     with contextlib.suppress(TypeError, ValueError):
         mtime = int(email.utils.parsedate_to_datetime(modified).timestamp())
     return _Remembered(digest, answer.headers.get("etag", ""), modified, size, mtime)

@@ -81,7 +81,7 @@ def _document(state: StageState, labels: Mapping[str, str], created: str) -> dic
     document: dict[str, Any] = {"created": created}
     if state.document.get("author"):
         document["author"] = state.document["author"]
-    platform = state.platform.normalised()
+    platform = state.image_platform.normalised()
     document["architecture"] = platform.architecture
     document["os"] = platform.os
     if platform.variant and platform.architecture != "amd64":

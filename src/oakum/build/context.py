@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from oakum.build.ignore import Ignore, pattern_regex
+from oakum.build.ignore import Ignore
+from oakum.build.wildcards import matches, split_wildcards
 from oakum.dockerfile import LOCK_NAME
 from oakum.errors import BuildError
 from oakum.layer import Entry, Kind
 from oakum.layer.disk import disk_entry, file_content
 from oakum.store import Store
 
-_GLOB = re.compile(r"[*?\[\\]")
 _FRESH = 2.0
 _MAX_LINKS = 40
 
@@ -31,6 +30,8 @@ class SourceEntry(msgspec.Struct, frozen=True):
     """What it is; a file's digest is filled in."""
     source: bytes
     """Its place on this machine's disk; empty when there is no content."""
+    inode: int = 0
+    """Number of a file that has several names; 0 for others."""
 
 
 class Directory:
@@ -45,40 +46,35 @@ class Directory:
         self._changed = False
 
     def expand(self, pattern: str) -> list[str]:
-        """Relative paths that a COPY source names; several only for wildcards (filepath.Match).
+        """Relative paths that a COPY source names; several only for wildcards.
 
         Ignored paths are not there.  Raises `BuildError` when a plain path does not exist.
         """
         cleaned = os.path.normpath("/" + pattern).lstrip("/")
-        if not _GLOB.search(cleaned):
-            self._require(cleaned, pattern)
-            return [cleaned]
-        return sorted(self._glob("", cleaned.split("/")))
+        plain, wild = split_wildcards(cleaned)
+        if not wild:
+            self._require(plain, pattern)
+            return [plain]
+        found = matches(self.resolve(plain), wild, self._names)
+        return [path for path in found if self.sees(path) or self._holds(path)]
 
-    def _glob(self, directory: str, parts: list[str]) -> Iterator[str]:
-        regex = pattern_regex(parts[0])
+    def _names(self, directory: str) -> list[str]:
+        where = self.root / directory
         try:
-            names = sorted(os.listdir(self.root / directory))
+            return [] if directory and where.is_symlink() else sorted(os.listdir(where))
         except OSError:
-            return
-        for name in names:
-            path = f"{directory}/{name}" if directory else name
-            if not regex.fullmatch(name):
-                continue
-            if len(parts) > 1:
-                yield from self._glob(path, parts[1:])
-            elif self.sees(path) or self._holds(path):
-                yield path
+            return []
 
     def _require(self, path: str, written: str) -> None:
-        if path and not os.path.lexists(self.root / path):
+        resolved = self.resolve(path)
+        if resolved and not os.path.lexists(self.root / resolved):
             raise BuildError(
-                f"{written!r} is not in the build context {self.root}",
+                f"{written!r}: not found in the build context {self.root}",
                 "check the path, which is relative to the context; 'COPY' cannot reach outside",
             )
-        if path and not self.sees(path) and not self._holds(path):
+        if resolved and not self.sees(resolved) and not self._holds(resolved):
             raise BuildError(
-                f"{written!r} is in the build context, but .dockerignore leaves it out",
+                f"{written!r}: not found, since .dockerignore leaves it out of the build context",
                 "take it out of .dockerignore, or do not copy it",
             )
 
@@ -90,7 +86,8 @@ class Directory:
         """Whether a path that is itself ignored is a directory with something that is not."""
         if not self.ignore.has_exceptions or not (self.root / path).is_dir():
             return False
-        return any(True for _ in self.below(path))
+        inside = self._below(os.fsencode(self.root / path), path, b"", lambda _: True)
+        return any(True for _ in inside)
 
     def resolve(self, path: str) -> str:
         """The path with symlinks followed inside the context."""
@@ -113,10 +110,13 @@ class Directory:
             done.append(part)
         return "/".join(done)
 
-    def entries(self, path: str) -> Iterator[SourceEntry]:
+    def entries(
+        self, path: str, wanted: Callable[[str], bool] = lambda _: True
+    ) -> Iterator[SourceEntry]:
         """The file at `path`, or the directory and everything below it, sorted.
 
-        The paths of the entries are relative to `path`; that of `path` itself is empty.
+        The paths of the entries are relative to `path`; that of `path` itself is empty.  Files
+        below whose paths are not `wanted` are left out, and not read.
         """
         resolved = self.resolve(path)
         where = os.fsencode(self.root / resolved) if resolved else os.fsencode(self.root)
@@ -129,14 +129,12 @@ class Directory:
             ) from error
         yield self._entry(b"", where, info)
         if stat.S_ISDIR(info.st_mode):
-            yield from self.below(resolved)
+            yield from self._below(where, resolved, b"", wanted)
 
-    def below(self, path: str) -> Iterator[SourceEntry]:
+    def _below(
+        self, where: bytes, path: str, relative: bytes, wanted: Callable[[str], bool]
+    ) -> Iterator[SourceEntry]:
         """Everything below a directory, sorted, parents first."""
-        where = os.fsencode(self.root / path) if path else os.fsencode(self.root)
-        yield from self._below(where, path, b"")
-
-    def _below(self, where: bytes, path: str, relative: bytes) -> Iterator[SourceEntry]:
         try:
             names = sorted(os.listdir(where))
         except OSError as error:
@@ -156,14 +154,14 @@ class Directory:
             except FileNotFoundError:
                 continue
             if not stat.S_ISDIR(info.st_mode):
-                if seen and not stat.S_ISSOCK(info.st_mode):
+                if seen and not stat.S_ISSOCK(info.st_mode) and wanted(os.fsdecode(below)):
                     yield self._entry(below, at, info)
                 continue
             if seen:
                 yield self._entry(below, at, info)
-                yield from self._below(at, inner, below)
+                yield from self._below(at, inner, below, wanted)
                 continue
-            inside = list(self._below(at, inner, below))
+            inside = list(self._below(at, inner, below, wanted))
             if inside:
                 yield self._entry(below, at, info)
                 yield from inside
@@ -175,10 +173,13 @@ class Directory:
                 f"{os.fsdecode(where)} is a socket or a whiteout, which cannot be copied",
                 "leave it out with .dockerignore",
             )
-        if entry.kind is Kind.FILE:
-            digest = self._digest(where, info)
-            entry = msgspec.structs.replace(entry, digest=digest)
-        return SourceEntry(entry, where if entry.kind is Kind.FILE else b"")
+        # What a file system hangs on the sources of a build is this machine's affair.
+        entry = msgspec.structs.replace(entry, xattrs=None)
+        if entry.kind is not Kind.FILE:
+            return SourceEntry(entry, b"")
+        digest = self._digest(where, info)
+        inode = info.st_ino if info.st_nlink > 1 else 0
+        return SourceEntry(msgspec.structs.replace(entry, digest=digest), where, inode)
 
     def _digest(self, where: bytes, info: os.stat_result) -> bytes:
         if self._digests is None:

@@ -8,30 +8,33 @@ the rest of the image, so it is carried unchanged over a parent that was built a
 from __future__ import annotations
 
 import os
-import posixpath
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from oakum.build.accounts import parse_owner
-from oakum.build.add_sources import archive_source, remote_source
 from oakum.build.cache import StepResult
-from oakum.build.context import Directory, SourceEntry
-from oakum.build.copying import CopyPlan, Destination, Item, Source, destination_of, parse_mode
+from oakum.build.copy_sources import flag_truth, sources_of
+from oakum.build.copying import Change, CopyPlan, destination_of
+from oakum.build.ignore import Ignore, parse_patterns
+from oakum.build.modes import parse_mode
 from oakum.build.stack import identity
 from oakum.build.state import StageState
 from oakum.build.steps import Found, NotCached, Stages, Workshop
-from oakum.build.tree_sources import tree_sources
-from oakum.dockerfile import Instruction, expand_raw, heredoc_marker
-from oakum.errors import BuildError, DockerfileError, Unsupported
+from oakum.build.target import Item, Target
+from oakum.build.tree_sources import file_item
+from oakum.dockerfile import Instruction, heredoc_marker
+from oakum.errors import BuildError, Unsupported
 from oakum.layer import Entry, Kind, content_identity
-from oakum.layer.disk import file_content
+from oakum.progress import Event
 from oakum.tree import Tree
 
 Opener = Callable[[], Iterator[bytes]]
-_FLAGS = {"from", "chown", "chmod", "link", "checksum"}
-_MAX_HEREDOC = 16 << 20
+_FLAGS = {
+    *("from", "chown", "chmod", "link", "parents"),
+    *("checksum", "exclude", "unpack", "keep-git-dir"),
+}
 
 
 def copy_step(
@@ -47,22 +50,32 @@ def copy_step(
     _check_flags(instruction)
     *written, last = _words(instruction, expand)
     destination = destination_of(last, state.workdir)
-    sources, newest = _sources(shop, stages, state, instruction, written, expand)
-    _check_destination(instruction, sources, destination)
-    plan, tree = _plan(shop, state, instruction, expand)
+    sources, newest = sources_of(shop, stages, state, instruction, written, expand)
+    plan = _plan(shop, state, instruction, expand)
     plan.add(sources, destination)
-    items = list(plan.entries())
+    items = [_dated(item, newest) for item in plan.entries()]
     key = identity(["copy", *(_identity(item) for item in items)])
     found = None if _uncached(shop, stage) else shop.cache.find(key, None)
     if found is not None:
         return Found(found, True, time.monotonic() - began)
     if shop.request.only_cached:
         raise NotCached(stage, instruction)
-    del tree
     layer, content = shop.layering.write(_written(items, shop.request.source_date_epoch))
     result = StepResult(layer, content, {}, newest, seconds=time.monotonic() - began)
     shop.cache.put(key, result)
     return Found(result, False, time.monotonic() - began)
+
+
+def copy_history(instruction: Instruction, expand: Callable[[str], str]) -> str:
+    """What the history says of a COPY or ADD behind its keyword: heredocs stand after files."""
+    flags = {flag.name: flag.value for flag in instruction.flags}
+    shown = [f"--{n}={expand(flags[n] or '')}" for n in ("chown", "chmod") if n in flags]
+    if "parents" in flags:
+        shown.insert(0, "--parents")
+    *sources, destination = _words(instruction, expand)
+    heredocs = [f"<<{heredoc.name}" for heredoc in instruction.heredocs]
+    files = [word for word in sources if not (heredocs and heredoc_marker(word))]
+    return " ".join([*shown, *files, *heredocs, destination])
 
 
 def _uncached(shop: Workshop, stage: str) -> bool:
@@ -86,132 +99,31 @@ def _words(instruction: Instruction, expand: Callable[[str], str]) -> list[str]:
     ]
 
 
-def _sources(
-    shop: Workshop,
-    stages: Stages,
-    state: StageState,
-    instruction: Instruction,
-    written: Sequence[str],
-    expand: Callable[[str], str],
-) -> tuple[list[Source], int]:
-    sources: list[Source] = []
-    origin = instruction.flag("from")
-    heredocs = list(instruction.heredocs)
-    for text in written:
-        marker = heredoc_marker(text) if heredocs else None
-        if marker is not None:
-            sources.append(_heredoc(heredocs.pop(0), state, expand))
-        elif origin is not None:
-            sources += _from(shop, stages, expand(origin), text)
-        elif instruction.keyword == "ADD" and text.startswith(("http://", "https://")):
-            checksum = instruction.flag("checksum")
-            sources.append(remote_source(shop, text, expand(checksum) if checksum else None))
-        elif instruction.keyword == "ADD" and _is_git(text):
-            raise Unsupported(
-                f"line {instruction.first_line}: ADD of a git repository is not built yet: "
-                f"{instruction.original}",
-                "clone it before the build, or in a RUN step",
-            )
-        else:
-            sources += _local(shop, stages, instruction, text)
-    newest = max((item.entry.mtime for s in sources for item in s.items), default=0)
-    return sources, newest
-
-
-def _is_git(text: str) -> bool:
-    return text.startswith(("git@", "git://", "ssh://")) or text.partition("#")[0].endswith(".git")
-
-
-def _heredoc(heredoc: object, state: StageState, expand: Callable[[str], str]) -> Source:
-    from oakum.dockerfile import Heredoc
-
-    assert isinstance(heredoc, Heredoc)
-    text = heredoc.text
-    if heredoc.expand:
-        text = expand_raw(text, state.variables({}))
-    data = text.encode("utf-8", "surrogateescape")
-    if len(data) > _MAX_HEREDOC:
-        raise BuildError("a heredoc of more than 16 MiB", "put it into a file of the context")
-    return Source(heredoc.name, (memory_item(b"", data),))
-
-
-def memory_item(path: bytes, data: bytes, mode: int = 0o644, mtime: int = 0) -> Item:
-    """A file whose content is in memory."""
-    import hashlib
-
-    digest = hashlib.sha256(data).digest()
-    entry = Entry(path, Kind.FILE, mode, 0, 0, len(data), mtime, digest=digest)
-    return Item(entry, lambda: iter((data,)))
-
-
-def _local(shop: Workshop, stages: Stages, instruction: Instruction, text: str) -> list[Source]:
-    directory = stages.directory_of("")
-    if directory is None:
-        raise BuildError(
-            f"line {instruction.first_line}: there is no build context to copy {text!r} from",
-            "name a directory as the context",
-        )
-    return [
-        _directory_source(shop, directory, path, instruction.keyword == "ADD")
-        for path in directory.expand(text)
-    ]
-
-
-def _directory_source(shop: Workshop, directory: Directory, path: str, unpack: bool) -> Source:
-    entries = [_owned_by_root(entry) for entry in directory.entries(path)]
-    name = posixpath.basename(path) or "."
-    top = entries[0]
-    if unpack and top.entry.kind is Kind.FILE:
-        unpacked = archive_source(shop, name, top)
-        if unpacked is not None:
-            return unpacked
-    return Source(name, tuple(_disk_item(entry) for entry in entries))
-
-
-def _owned_by_root(found: SourceEntry) -> SourceEntry:
-    entry = msgspec.structs.replace(found.entry, uid=0, gid=0)
-    return SourceEntry(entry, found.source)
-
-
-def _disk_item(found: SourceEntry) -> Item:
-    source = found.source
-    return Item(found.entry, (lambda: file_content(source)) if source else None)
-
-
-def _from(shop: Workshop, stages: Stages, origin: str, text: str) -> list[Source]:
-    directory = stages.directory_of(origin) if origin else None
-    if directory is not None:
-        return [_directory_source(shop, directory, path, False) for path in directory.expand(text)]
-    state = stages.state_of(origin)
-    if state is None:
-        state = stages.image_of(origin)
-    return tree_sources(shop, state, text)
-
-
-def _check_destination(
-    instruction: Instruction, sources: Sequence[Source], destination: Destination
-) -> None:
-    if len(instruction.arguments) > 2 and not destination.directory:
-        raise DockerfileError(
-            f"line {instruction.first_line}: when using {instruction.keyword} with more than one "
-            f"source file, the destination must be a directory and end with a /: "
-            f"{instruction.original}",
-            "end the destination in '/'",
-        )
-
-
 def _plan(
     shop: Workshop, state: StageState, instruction: Instruction, expand: Callable[[str], str]
-) -> tuple[CopyPlan, Tree]:
-    tree = shop.snapshots.tree(state.stack.layers)
+) -> CopyPlan:
+    mode_text = expand(instruction.flag("chmod") or "")
+    mode = parse_mode(mode_text) if mode_text else None
+    # A linked layer stands on nothing; BuildKit links none whose modes are changed.
+    linked = flag_truth(instruction, "link", False) and mode is None
+    tree = Tree() if linked else shop.snapshots.tree(state.stack.layers)
     owner = None
-    text = instruction.flag("chown")
+    text = expand(instruction.flag("chown") or "")
     if text:
-        files = shop.files(state.stack.layers, tree)
-        owner = parse_owner(expand(text), files.read("etc/passwd"), files.read("etc/group"))
-    mode_text = instruction.flag("chmod")
-    mode = parse_mode(expand(mode_text)) if mode_text else None
-    return CopyPlan(tree, owner, mode), tree
+        files = shop.files(() if linked else state.stack.layers, tree)
+        owner, unknown = parse_owner(text, files.read("etc/passwd"), files.read("etc/group"))
+        if unknown:
+            shop.progress(Event("chown", "note", f"line {instruction.first_line}: {unknown}"))
+    patterns = "\n".join(expand(f.value or "") for f in instruction.flags if f.name == "exclude")
+    change = Change(owner, mode, Ignore(parse_patterns(os.fsencode(patterns))))
+    return CopyPlan(tree, change, lambda path: file_item(shop, state, tree, path))
+
+
+def _dated(item: Item, newest: int) -> Item:
+    """The item with a time: directories that were made get the newest of the sources."""
+    if item.entry.mtime or item.entry.kind is not Kind.DIRECTORY:
+        return item
+    return msgspec.structs.replace(item, entry=msgspec.structs.replace(item.entry, mtime=newest))
 
 
 def _identity(item: Item) -> bytes:
@@ -223,33 +135,33 @@ def _written(items: Sequence[Item], clamp: int | None) -> Iterator[tuple[Entry, 
         entry = item.entry
         if clamp is not None and entry.mtime > clamp:
             entry = msgspec.structs.replace(entry, mtime=clamp)
-        yield entry, item.content if callable(item.content) else None
+        yield entry, item.content
 
 
 def workdir_step(shop: Workshop, state: StageState, stage: str, line: Instruction) -> Found:
-    """The layer of a WORKDIR: the directory where it is missing, owned by root."""
+    """The layer of a WORKDIR: the directory where it is missing, owned by the stage's user."""
     began = time.monotonic()
     tree = shop.snapshots.tree(state.stack.layers)
-    path = os.fsencode(state.workdir.lstrip("/"))
-    plan = CopyPlan(tree, None, None)
-    if path and tree.lookup(path) is None:
-        top = Item(Entry(b"", Kind.DIRECTORY, 0o755, mtime=state.epoch))
-        plan.add([Source("", (top,))], Destination(state.workdir, True))
-    items = list(plan.entries())
+    target = Target(tree)
+    path = target.resolve(os.fsencode(state.workdir))
+    if target.entry(path) is None:
+        owner = (0, 0)
+        if state.user:
+            files = shop.files(state.stack.layers, tree)
+            owner, _ = parse_owner(state.user, files.read("etc/passwd"), files.read("etc/group"))
+        target.make_directories(path, 0o755, owner)
+    elif not target.is_directory(path):
+        raise BuildError(
+            f"the working directory /{os.fsdecode(path)} is not a directory", "name another one"
+        )
+    items = [_dated(item, state.epoch) for item in target.entries()]
     key = identity(["workdir", *(_identity(item) for item in items)])
     found = None if _uncached(shop, stage) else shop.cache.find(key, None)
     if found is not None:
         return Found(found, True, time.monotonic() - began)
     if shop.request.only_cached:
         raise NotCached(stage, line)
-    dated = [
-        msgspec.structs.replace(
-            item,
-            entry=msgspec.structs.replace(item.entry, mtime=item.entry.mtime or state.epoch),
-        )
-        for item in items
-    ]
-    layer, content = shop.layering.write(_written(dated, None))
+    layer, content = shop.layering.write(_written(items, None))
     result = StepResult(layer, content, epoch=0, seconds=time.monotonic() - began)
     shop.cache.put(key, result)
     return Found(result, False, time.monotonic() - began)

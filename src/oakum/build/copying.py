@@ -2,32 +2,26 @@
 
 The rules are BuildKit's: a directory's content is copied, not the directory; a destination that
 ends in ``/`` or is a directory takes files in; directories that are missing are made; symlinks in
-the destination are followed inside the image's root.
+the destination are followed inside the image's root; what is copied replaces links and files, but
+neither a directory with a file nor a file with a directory.
 """
 
 from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from oakum.build.ignore import Ignore
+from oakum.build.modes import Mode
+from oakum.build.target import Item, Owner, Target, below
 from oakum.errors import BuildError
-from oakum.layer import Entry, Kind
-from oakum.layer.write import sort_key
-from oakum.tree import Node, Tree
+from oakum.layer import Kind
+from oakum.tree import Tree
 
-Owner = tuple[int, int]
-
-
-class Item(msgspec.Struct, frozen=True):
-    """One entry of the layer to be and where its content comes from."""
-
-    entry: Entry
-    """The entry, its path as it will be in the image."""
-    content: object = None
-    """Whatever the caller needs to find the bytes again."""
+_NEW_DIRECTORY = 0o755
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -38,7 +32,9 @@ class Source(msgspec.Struct, frozen=True):
     items: tuple[Item, ...]
     """The first is the thing itself (path empty); the others are below it."""
     unpacked: bool = False
-    """Whether these are an archive's members, which belong below the destination."""
+    """Whether these are an archive's members, in the archive's order, as they are unpacked."""
+    include: Ignore | None = None
+    """What of it is copied, with the directories above that; None for everything."""
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -52,164 +48,164 @@ class Destination(msgspec.Struct, frozen=True):
 
 def destination_of(text: str, workdir: str) -> Destination:
     """The destination that the last argument of COPY names."""
-    directory = text.endswith(("/", "/.", "/..")) or text in (".", "..")
+    directory = text.endswith(("/", "/.")) or text in (".", "")
     path = posixpath.normpath(posixpath.join(workdir or "/", text))
     return Destination("/" + path.lstrip("/"), directory)
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What the flags of a COPY change about what is copied."""
+
+    owner: Owner | None = None
+    """``--chown``."""
+    mode: Mode | None = None
+    """``--chmod``."""
+    exclude: Ignore = Ignore(())
+    """``--exclude``."""
 
 
 class CopyPlan:
     """Collects the entries of one COPY or ADD on top of a tree."""
 
     def __init__(
-        self, tree: Tree, owner: Owner | None, mode: int | None, new_owner: Owner = (0, 0)
+        self,
+        tree: Tree,
+        change: Change,
+        existing: Callable[[bytes], Item | None] = lambda _: None,
     ) -> None:
-        self._tree = tree
-        self._owner = owner
-        self._mode = mode
-        self._new_owner = owner or new_owner
-        self._items: dict[bytes, Item] = {}
-        self._ancestors: dict[bytes, Item] = {}
+        self._target = Target(tree)
+        self._change = change
+        self._existing = existing
+        self._owner = change.owner or (0, 0)
+        octal = change.mode.octal if change.mode is not None else None
+        self._new_mode = _NEW_DIRECTORY if octal is None else octal & 0o777
 
     def add(self, sources: Sequence[Source], destination: Destination) -> None:
         """Plan the copy of all `sources`."""
+        path = os.fsencode(destination.path).lstrip(b"/")
         for source in sources:
-            self._add(source, destination)
-
-    def _add(self, source: Source, destination: Destination) -> None:
-        top = source.items[0]
-        is_directory = top.entry.kind is Kind.DIRECTORY
-        where = self._resolve(os.fsencode(destination.path))
-        if is_directory or source.unpacked:
-            self._place_directory(source, where)
-            return
-        if destination.directory or self._is_directory(where):
-            where = where + b"/" + os.fsencode(source.name) if where else os.fsencode(source.name)
-        self._parents(where)
-        if self._is_directory(where):
-            raise BuildError(
-                f"cannot copy the file {source.name!r} over the directory /{os.fsdecode(where)}",
-                "end the destination in '/' to copy into it",
-            )
-        self._put(top, where)
-
-    def _place_directory(self, source: Source, where: bytes) -> None:
-        top = source.items[0]
-        existing = self._node(where)
-        if existing is not None and existing.entry.kind is not Kind.DIRECTORY:
-            raise BuildError(
-                f"cannot copy the directory {source.name!r} to /{os.fsdecode(where)}, "
-                "which is not a directory",
-                "name another destination",
-            )
-        self._parents(where)
-        if where and where not in self._items:
-            if existing is None and not source.unpacked:
-                self._put(top, where)
-            elif existing is None:
-                self._make_directory(where)
-            else:
-                self._ancestor(where, existing)
-        for item in source.items[1:]:
-            path = where + b"/" + item.entry.path if where else item.entry.path
             if source.unpacked:
-                path = self._resolve(path, last=False)
-                self._parents(path)
-            self._put_below(item, path)
-
-    def _put_below(self, item: Item, path: bytes) -> None:
-        there = self._node(path)
-        is_directory = item.entry.kind is Kind.DIRECTORY
-        if there is not None and (there.entry.kind is Kind.DIRECTORY) != is_directory:
-            if is_directory:
-                raise BuildError(
-                    f"cannot copy a directory to /{os.fsdecode(path)}, which is not a directory",
-                    "name another destination",
-                )
-            raise BuildError(
-                f"cannot copy a file over the directory /{os.fsdecode(path)}",
-                "name another destination",
-            )
-        self._put(item, path)
-
-    def _put(self, item: Item, path: bytes) -> None:
-        entry = item.entry
-        uid, gid = self._owner if self._owner is not None else (entry.uid, entry.gid)
-        mode = entry.mode
-        if self._mode is not None and entry.kind is not Kind.SYMLINK:
-            mode = self._mode
-        changed = msgspec.structs.replace(entry, path=path, uid=uid, gid=gid, mode=mode)
-        self._items[path] = msgspec.structs.replace(item, entry=changed)
-
-    def _make_directory(self, path: bytes) -> None:
-        uid, gid = self._new_owner
-        self._items[path] = Item(Entry(path, Kind.DIRECTORY, 0o755, uid, gid))
-
-    def _parents(self, path: bytes) -> None:
-        parent = path.rpartition(b"/")[0]
-        if not parent or parent in self._items or parent in self._ancestors:
-            return
-        self._parents(parent)
-        node = self._node(parent)
-        if node is None:
-            self._make_directory(parent)
-        elif node.entry.kind is Kind.DIRECTORY:
-            self._ancestor(parent, node)
-        else:
-            raise BuildError(
-                f"/{os.fsdecode(parent)} is not a directory, so nothing can be copied into it",
-                "name another destination",
-            )
-
-    def _ancestor(self, path: bytes, node: Node) -> None:
-        if path and path not in self._ancestors:
-            entry = msgspec.structs.replace(node.entry, path=path)
-            self._ancestors[path] = Item(entry)
-
-    def _node(self, path: bytes) -> Node | None:
-        return self._tree.get(path) if path else self._tree.root
-
-    def _is_directory(self, path: bytes) -> bool:
-        planned = self._items.get(path)
-        if planned is not None:
-            return planned.entry.kind is Kind.DIRECTORY
-        node = self._node(path)
-        return node is not None and node.entry.kind is Kind.DIRECTORY
-
-    def _resolve(self, path: bytes, *, last: bool = True) -> bytes:
-        """`path` with the symlinks of the image followed; what is missing stays as written."""
-        parts = [part for part in path.split(b"/") if part]
-        done = b""
-        for number, part in enumerate(parts):
-            here = done + b"/" + part if done else part
-            node = self._tree.get(here)
-            link = node is not None and node.entry.kind is Kind.SYMLINK
-            if link and (last or number + 1 < len(parts)):
-                assert node is not None
-                target = self._tree.resolve(here)
-                here = target if target is not None else _link_target(done, node.entry.link)
-            done = here
-        return done
+                self._unpack(source, self._target.resolve(path))
+            else:
+                self._copy(source, path, destination.directory)
 
     def entries(self) -> Iterator[Item]:
         """The layer's entries, sorted, with the directories above them."""
-        merged = {**self._ancestors, **self._items}
-        yield from sorted(merged.values(), key=lambda item: sort_key(item.entry))
+        return self._target.entries()
 
+    def _copy(self, source: Source, path: bytes, into: bool) -> None:
+        target, top = self._target, source.items[0]
+        above = target.resolve(path if into else path.rpartition(b"/")[0])
+        target.make_directories(above, self._new_mode, self._owner)
+        where = target.resolve(path)
+        if top.entry.kind is not Kind.DIRECTORY:
+            if target.is_directory(where):
+                where = below(where, os.fsencode(source.name))
+            target.make_directories(where.rpartition(b"/")[0], self._new_mode, self._owner)
+            self._put_file(source, top, where)
+            return
+        if target.entry(where) is None:
+            target.make_directories(where, self._new_mode, self._owner)
+        self._require_directory(where)
+        if where:
+            target.change(where, mtime=top.entry.mtime)
+        self._put_content(source, where)
 
-def _link_target(directory: bytes, link: bytes) -> bytes:
-    joined = posixpath.normpath(posixpath.join(b"/" + directory, link))
-    return joined.lstrip(b"/")
+    def _put_content(self, source: Source, where: bytes) -> None:
+        left_out: dict[bytes, Item] = {}
+        for item in source.items[1:]:
+            relative = item.entry.path
+            if self._leaves_out(source, os.fsdecode(relative)):
+                if item.entry.kind is Kind.DIRECTORY:
+                    left_out[relative] = item
+                continue
+            for name in _parents(relative):
+                if name in left_out:
+                    self._put_directory(left_out.pop(name), below(where, name))
+            if item.entry.kind is Kind.DIRECTORY:
+                self._put_directory(item, below(where, relative))
+            else:
+                self._put_file(source, item, below(where, relative))
 
+    def _leaves_out(self, source: Source, path: str) -> bool:
+        if source.include is not None and not source.include.ignores(path):
+            return True
+        return self._change.exclude.ignores(path)
 
-def parse_mode(text: str) -> int:
-    """Permission bits of ``--chmod`` in octal; `BuildError` otherwise."""
-    try:
-        mode = int(text, 8)
-    except ValueError:
-        mode = -1
-    if not 0 <= mode <= 0o7777:
-        raise BuildError(
-            f"invalid mode {text[:40]!r} in --chmod",
-            "write octal digits, such as 0755 (symbolic modes are not built yet)",
+    def _put_directory(self, item: Item, path: bytes) -> None:
+        if self._target.entry(path) is not None:
+            self._require_directory(path)
+        self._target.put(path, self._changed(item))
+
+    def _put_file(self, source: Source, item: Item, path: bytes) -> None:
+        if self._target.is_directory(path):
+            raise BuildError(
+                f"cannot replace the directory /{os.fsdecode(path)} with a file",
+                "end the destination in '/' to copy into it, or name another one",
+            )
+        inode = None if item.inode is None else (id(source), item.inode)
+        self._target.put(path, msgspec.structs.replace(self._changed(item), inode=inode))
+
+    def _require_directory(self, path: bytes) -> None:
+        if not self._target.is_directory(path):
+            raise BuildError(
+                f"cannot copy to non-directory: /{os.fsdecode(path)}", "name another destination"
+            )
+
+    def _changed(self, item: Item) -> Item:
+        entry, change = item.entry, self._change
+        uid, gid = change.owner if change.owner is not None else (entry.uid, entry.gid)
+        mode = entry.mode
+        if change.mode is not None and entry.kind is not Kind.SYMLINK:
+            mode = change.mode.apply(mode, entry.kind is Kind.DIRECTORY)
+        changed = msgspec.structs.replace(entry, uid=uid, gid=gid, mode=mode)
+        return msgspec.structs.replace(item, entry=changed)
+
+    def _unpack(self, source: Source, where: bytes) -> None:
+        """Unpack an archive as docker does: in order, everything in place of what is there."""
+        self._target.make_directories(where, _NEW_DIRECTORY, self._owner)
+        for item in source.items[1:]:
+            parent, _, name = item.entry.path.rpartition(b"/")
+            above = self._target.resolve(parent, where)
+            self._target.make_directories(above, _NEW_DIRECTORY, (0, 0))
+            path = below(above, name)
+            if item.entry.kind is Kind.HARDLINK:
+                self._link(item, path, where)
+            else:
+                self._target.put(path, self._owned(item, (id(source), path)))
+
+    def _owned(self, item: Item, inode: object) -> Item:
+        owner = self._change.owner
+        uid, gid = owner if owner is not None else (item.entry.uid, item.entry.gid)
+        entry = msgspec.structs.replace(item.entry, uid=uid, gid=gid)
+        return Item(entry, item.content, inode if entry.kind is Kind.FILE else None)
+
+    def _link(self, item: Item, path: bytes, where: bytes) -> None:
+        """A second name of a file of the archive or of the image."""
+        parent, _, name = item.entry.link.rpartition(b"/")
+        place = below(self._target.resolve(parent, where), name)
+        file = self._target.planned(place) or self._existing_file(place)
+        if file is None:
+            raise BuildError(
+                f"the archive links {os.fsdecode(item.entry.path)!r} to "
+                f"{os.fsdecode(item.entry.link)!r}, which is not there",
+                "check the archive",
+            )
+        link = self._owned(item, None).entry
+        entry = msgspec.structs.replace(
+            file.entry, mode=link.mode, uid=link.uid, gid=link.gid, mtime=link.mtime
         )
-    return mode
+        joined = msgspec.structs.replace(file, entry=entry)
+        self._target.put(place, joined)
+        self._target.put(path, joined)
+
+    def _existing_file(self, place: bytes) -> Item | None:
+        entry = self._target.entry(place)
+        found = self._existing(place) if entry is not None else None
+        return None if found is None else msgspec.structs.replace(found, inode=("image", place))
+
+
+def _parents(path: bytes) -> list[bytes]:
+    """The directories above a path, the highest first."""
+    parts = path.split(b"/")[:-1]
+    return [b"/".join(parts[: number + 1]) for number in range(len(parts))]

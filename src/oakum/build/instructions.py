@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import signal
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,12 @@ from oakum.errors import DockerfileError
 
 Expand = Callable[[str], str]
 Instructions = Callable[[StageState, Instruction, Expand], None]
+_SIGNALS = {
+    *(one.name.removeprefix("SIG") for one in signal.Signals),
+    *("CLD", "IOT", "POLL", "STKFLT"),
+    *(f"RTMIN+{number}" for number in range(1, 16)),
+    *(f"RTMAX-{number}" for number in range(1, 15)),
+}
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
@@ -59,7 +66,7 @@ def _label(state: StageState, instruction: Instruction, expand: Expand) -> None:
 def _cmd(state: StageState, instruction: Instruction, expand: Expand) -> None:
     argv = command_of(state, instruction)
     state.runtime["Cmd"] = argv
-    _note_shell_form(state, instruction)
+    state.runtime["ArgsEscaped"] = True
     state.cmd_set = True
     state.add_history(f"CMD {_array(argv)}", empty=True)
 
@@ -67,17 +74,9 @@ def _cmd(state: StageState, instruction: Instruction, expand: Expand) -> None:
 def _entrypoint(state: StageState, instruction: Instruction, expand: Expand) -> None:
     argv = command_of(state, instruction)
     state.runtime["Entrypoint"] = argv
-    _note_shell_form(state, instruction)
     if not state.cmd_set:
         state.runtime.pop("Cmd", None)
     state.add_history(f"ENTRYPOINT {_array(argv)}", empty=True)
-
-
-def _note_shell_form(state: StageState, instruction: Instruction) -> None:
-    if not instruction.json:
-        state.runtime["ArgsEscaped"] = True
-    elif instruction.keyword == "CMD" or "Cmd" not in state.runtime:
-        state.runtime.pop("ArgsEscaped", None)
 
 
 def _user(state: StageState, instruction: Instruction, expand: Expand) -> None:
@@ -93,9 +92,18 @@ def _shell(state: StageState, instruction: Instruction, expand: Expand) -> None:
 
 
 def _stopsignal(state: StageState, instruction: Instruction, expand: Expand) -> None:
-    signal = expand(instruction.arguments[0])
-    state.runtime["StopSignal"] = signal
-    state.add_history(f"STOPSIGNAL {signal}", empty=True)
+    name = expand(instruction.arguments[0])
+    if not _is_signal(name):
+        raise _mistake(instruction, f"invalid signal {name[:80]!r}", "write SIGTERM or 15")
+    state.runtime["StopSignal"] = name
+    state.add_history(f"STOPSIGNAL {name}", empty=True)
+
+
+def _is_signal(text: str) -> bool:
+    """Whether docker knows the signal: a number, or a Linux name with or without SIG."""
+    if text.isascii() and text.isdecimal():
+        return int(text) != 0
+    return text.upper().removeprefix("SIG") in _SIGNALS
 
 
 def _maintainer(state: StageState, instruction: Instruction, expand: Expand) -> None:
@@ -113,14 +121,14 @@ def _expose(state: StageState, instruction: Instruction, expand: Expand) -> None
             ports[port] = {}
             named.append(port)
     state.runtime["ExposedPorts"] = dict(sorted(ports.items()))
-    listed = " ".join(f"{port}:{{}}" for port in sorted(named))
-    state.add_history(f"EXPOSE map[{listed}]", empty=True)
+    state.add_history(f"EXPOSE [{' '.join(sorted(named))}]", empty=True)
 
 
 def _ports(instruction: Instruction, word: str) -> list[str]:
     match = _PORT.fullmatch(word.rpartition(":")[2])
     if not match:
-        raise _mistake(instruction, f"invalid port {word!r}", "write 80, 80/tcp or 8000-8010")
+        why = f"invalid port or protocol {word!r}"
+        raise _mistake(instruction, why, "write 80, 80/tcp or 8000-8010")
     first, last = int(match[1]), int(match[2] or match[1])
     if not (0 < first <= last <= 65535):
         raise _mistake(instruction, f"invalid port {word!r}", "ports are 1 to 65535")
@@ -192,8 +200,8 @@ def _go(value: Any) -> str:
 
 def _onbuild(state: StageState, instruction: Instruction, expand: Expand) -> None:
     trigger = instruction.original.split(None, 1)[1]
+    trigger += "".join(f"\n{here.content}{here.name}" for here in instruction.heredocs)
     state.runtime["OnBuild"] = [*(state.runtime.get("OnBuild") or []), trigger]
-    state.add_history(f"ONBUILD {trigger}", empty=True)
 
 
 def declare_args(
@@ -212,13 +220,15 @@ def declare_args(
             value = given[name]
         elif value is None and name in inherited:
             value = inherited[name]
-        state.args[name] = value
+        state.declare(name, value)
         shown.append(name if value is None else f"{name}={value}")
     state.add_history("ARG " + " ".join(shown), empty=True)
 
 
 def workdir_of(state: StageState, text: str) -> str:
-    """The working directory that WORKDIR sets: absolute, or below the one before."""
+    """The working directory that WORKDIR sets: absolute as written, or below the one before."""
+    if text.startswith("/"):
+        return text
     return "/" + posixpath.normpath(posixpath.join(state.workdir, text)).lstrip("/")
 
 

@@ -17,9 +17,17 @@ from oakum.build.mounts import MountedStep, mount_identity, open_mounts
 from oakum.build.preflight import check_pins
 from oakum.build.sandboxed import run_on_layers
 from oakum.build.stack import identity
-from oakum.build.state import DEFAULT_PATH, PROXY_ARGS, StageState
+from oakum.build.state import PROXY_ARGS, StageState
 from oakum.build.steps import Found, NotCached, Stages, Workshop
-from oakum.dockerfile import Instruction, LockedStep, Mount, command_mark, parse_mount
+from oakum.dockerfile import (
+    Heredoc,
+    Instruction,
+    LockedStep,
+    Mount,
+    command_mark,
+    heredoc_marker,
+    parse_mount,
+)
 from oakum.errors import BuildError, LockError, Unsupported
 from oakum.packages import parse_status
 from oakum.progress import Event
@@ -28,6 +36,8 @@ from oakum.tree import Tree
 
 _STATUS = "var/lib/dpkg/status"
 _FLAGS = {"mount", "network", "security"}
+_PIPES = "/dev/pipes"
+"""Where heredocs that are programs stand in a step, as BuildKit has it."""
 
 
 class _Run:
@@ -42,8 +52,8 @@ class _Run:
     ) -> None:
         _check_flags(instruction)
         self.instruction = instruction
-        self.script = script_of(instruction)
-        self.argv = [*instruction.arguments] if instruction.json else [*state.shell, self.script]
+        script, self.program = script_of(instruction)
+        self.argv = [*instruction.arguments] if instruction.json else [*state.shell, script]
         self.network = instruction.flag("network") or shop.request.network
         if self.network not in ("default", "host", "none"):
             raise BuildError(f"unsupported network mode {self.network!r}", "default, host, none")
@@ -60,10 +70,8 @@ class _Run:
             for flag in instruction.flags
             if flag.name == "mount"
         ]
-        arguments = {k: v for k, v in state.args.items() if v is not None and k not in PROXY_ARGS}
-        self.arguments = arguments
-        self.env = {**arguments, **state.env}
-        self.env.setdefault("PATH", DEFAULT_PATH)
+        self.arguments = {n: state.env.get(n, value or "") for n, value in state.args.items()}
+        self.env = {**_given_proxies(shop.request.build_args), **state.env}
 
     def history(self, state: StageState) -> str:
         """The history line, as BuildKit writes it."""
@@ -72,6 +80,15 @@ class _Run:
             pairs = " ".join(f"{k}={v}" for k, v in self.arguments.items())
             prefix = f"|{len(self.arguments)} {pairs} "
         return f"RUN {prefix}{' '.join(self.argv)} # buildkit"
+
+
+def _given_proxies(arguments: Mapping[str, str]) -> dict[str, str]:
+    """Proxies given as build arguments: a step sees them without ARG, in both spellings."""
+    found: dict[str, str] = {}
+    for name in sorted(PROXY_ARGS):
+        if name in arguments:
+            found[name.upper()] = found[name.lower()] = arguments[name]
+    return found
 
 
 def _check_flags(instruction: Instruction) -> None:
@@ -84,19 +101,23 @@ def _check_flags(instruction: Instruction) -> None:
             )
 
 
-def script_of(instruction: Instruction) -> str:
-    """The shell text of a RUN in shell form, its heredocs included as the shell wants them."""
+def script_of(instruction: Instruction) -> tuple[str, Heredoc | None]:
+    """The shell text of a RUN in shell form, its heredocs included as the shell wants them.
+
+    A heredoc that is the whole script and names its interpreter is a program of its own, and comes
+    as the second value.
+    """
     text = instruction.arguments[0] if instruction.arguments else ""
     if instruction.json or not instruction.heredocs:
-        return text
+        return text, None
     first = instruction.heredocs[0]
-    alone = text.strip().removeprefix("<<").removeprefix("-").strip("\"'")
-    if len(instruction.heredocs) == 1 and alone == first.name:
-        return first.text
+    if heredoc_marker(text.strip()) is not None:
+        program = first if first.text.startswith("#!") else None
+        return (f"{_PIPES}/{first.name}" if program else first.text), program
     parts = [text]
     for heredoc in instruction.heredocs:
         parts.append(f"\n{heredoc.content}{heredoc.name}")
-    return "".join(parts)
+    return "".join(parts), None
 
 
 def run_instruction(
@@ -140,8 +161,10 @@ def run_instruction(
 
 def run_mark(instruction: Instruction) -> str:
     """What a lock finds a RUN by when lines move: its words."""
-    words = instruction.arguments if instruction.json else [script_of(instruction)]
-    return command_mark(" ".join(words))
+    if instruction.json:
+        return command_mark(" ".join(instruction.arguments))
+    script, program = script_of(instruction)
+    return command_mark(script if program is None else program.text)
 
 
 def _entry(shop: Workshop, stage: str, number: int, mark: str) -> LockedStep | None:
@@ -162,7 +185,7 @@ def _key(shop: Workshop, state: StageState, run: _Run, sources: Sequence[object]
             sorted(shop.request.add_hosts),
             list(sources),
             str(state.platform),
-            [[h.name, h.text] for h in run.instruction.heredocs] if run.instruction.json else [],
+            [run.program.name, run.program.text] if run.program else [],
         ]
     )
 
@@ -191,10 +214,11 @@ def _execute(
             raise BuildError(f"{where}: {error.what}", error.todo) from error
         if status != 0:
             raise BuildError(
-                f"line {run.instruction.first_line}: the step failed with exit code {status}: "
+                f"line {run.instruction.first_line}: the step failed, exit code: {status}: "
                 f"{run.instruction.original[:300]}",
                 "its output stands above; fix the command and build again",
             )
+        _keep_kernels_directories(tree, upper)
         epoch = shop.request.source_date_epoch
         layer, content = shop.layering.of_upper(
             upper, state.epoch if epoch is None else epoch, marked=shop.snapshots.how == "copy"
@@ -223,6 +247,7 @@ def _sandboxed(
     user = sandbox.resolve_user(
         state.user or None, files.read("etc/passwd"), files.read("etc/group")
     )
+    user = msgspec.structs.replace(user, groups=tuple({*user.groups, user.gid}))
     lowers = shop.snapshots.lowers(state.stack.layers)
     offered = _offered(shop, files.read("etc/apt/preferences"), locked)
     task = f"step {stage}:{run.instruction.first_line}"
@@ -238,7 +263,7 @@ def _sandboxed(
             env=tuple(f"{name}={value}" for name, value in env.items()),
             cwd=state.workdir,
             user=user,
-            mounts=extra.mounts,
+            mounts=(*extra.mounts, *_program_mounts(run, scratch)),
             files=offered,
             network=run.network,  # type: ignore[arg-type]
             add_hosts=shop.request.add_hosts,
@@ -264,6 +289,26 @@ def _sandboxed(
     if certificates is not None:
         sandbox.withdraw_ca(certificates, upper)
     return status
+
+
+def _program_mounts(run: _Run, scratch: Path) -> list[sandbox.Mount]:
+    """A heredoc that is a program, as a file in the step."""
+    if run.program is None:
+        return []
+    pipes = scratch / "pipes"
+    pipes.mkdir()
+    file = pipes / run.program.name
+    file.write_bytes(run.program.text.encode("utf-8", "surrogateescape"))
+    file.chmod(0o755)
+    return [sandbox.Mount("bind", _PIPES, pipes, True)]
+
+
+def _keep_kernels_directories(tree: Tree, upper: Path) -> None:
+    """The directories that every step has become the image's, as docker leaves them."""
+    for name in ("dev", "proc", "sys"):
+        if tree.get(name.encode()) is None and not os.path.lexists(upper / name):
+            (upper / name).mkdir()
+            (upper / name).chmod(0o755)
 
 
 def _certificates(

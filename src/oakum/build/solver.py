@@ -4,7 +4,6 @@ where a step's inputs are known."""
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from pathlib import Path
@@ -12,15 +11,14 @@ from pathlib import Path
 import msgspec
 
 from oakum.build.context import Directory
-from oakum.build.copy_step import copy_step, workdir_step
 from oakum.build.ignore import Ignore, parse_patterns
 from oakum.build.images import Images, reference_of
-from oakum.build.instructions import CONFIG_INSTRUCTIONS, declare_args, workdir_of
 from oakum.build.location import is_plain, located
-from oakum.build.run_step import run_instruction
 from oakum.build.stack import Stack
+from oakum.build.stage_builder import StageBuilder, Stopped, platform_args, stage_name
+from oakum.build.stage_graph import StageGraph
 from oakum.build.state import StageState
-from oakum.build.steps import Found, StepReport, Workshop
+from oakum.build.steps import StepReport, Workshop
 from oakum.dockerfile import (
     Dockerfile,
     Instruction,
@@ -30,12 +28,10 @@ from oakum.dockerfile import (
     find_stage,
     parse_args,
     parse_dockerfile,
-    parse_mount,
     stages,
 )
 from oakum.errors import BuildError, DockerfileError, OakumError, Unsupported, UsageError
-from oakum.oci import Platform, host_platform, parse_platform
-from oakum.progress import Event
+from oakum.oci import Platform, parse_platform
 
 _MAX_TRIGGERS = 200
 _TRIGGERS = "ONBUILD of the base"
@@ -65,9 +61,11 @@ class Solver:
         self._images = images
         self._dockerfile = dockerfile
         self._globals, self._stages = stages(dockerfile)
+        contexts = self._request.contexts
+        self._graph = StageGraph(self._stages, self._base_name, contexts, dockerfile.name)
         self._lock = threading.Lock()
         self._futures: dict[int, Future[StageState]] = {}
-        self._reports: dict[tuple[int, int], StepReport] = {}
+        self._reports: dict[int, list[StepReport]] = {}
         self._bases: dict[tuple[str, str], LockedBase] = {}
         self._directories: dict[str, Directory | None] = {}
         self._image_states: dict[str, StageState] = {}
@@ -75,12 +73,13 @@ class Solver:
     def solve(self) -> Solved:
         """Build the target; raises the first error of any stage and stops the others."""
         target = self._target()
+        self._graph.check()
         needed = self._needed(target)
-        with ThreadPoolExecutor(max(1, len(needed)), "stage") as pool:
+        with ThreadPoolExecutor(len(self._stages), "stage") as self._pool:
             # Every stage has a thread of its own and only ever waits for earlier stages, so no
             # wait can be for a stage that has no thread.
             for index in sorted(needed):
-                self._futures[index] = pool.submit(self._guarded, self._stages[index])
+                self._future(self._stages[index])
             try:
                 self._wait()
             except BaseException:
@@ -90,23 +89,35 @@ class Solver:
             if directory is not None:
                 directory.remember()
         by_name = {stage_name(self._stages[i]): f.result() for i, f in self._futures.items()}
-        reports = tuple(report for _, report in sorted(self._reports.items()))
+        reports = tuple(one for _, some in sorted(self._reports.items()) for one in some)
         bases = tuple(base for _, base in sorted(self._bases.items()))
         state = by_name[stage_name(target)]
         return Solved(state, by_name, reports, bases, self._dockerfile)
 
+    def _future(self, stage: Stage) -> Future[StageState]:
+        """The stage's result to be; a base image's triggers may ask for stages late."""
+        with self._lock:
+            if stage.index not in self._futures:
+                self._futures[stage.index] = self._pool.submit(self._guarded, stage)
+            return self._futures[stage.index]
+
     def _wait(self) -> None:
-        pending = set(self._futures.values())
+        seen: set[Future[StageState]] = set()
         first: BaseException | None = None
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        while pending := self._unseen(seen):
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 error = future.exception()
-                if error is not None and (first is None or isinstance(first, _Stopped)):
+                if error is not None and (first is None or isinstance(first, Stopped)):
                     first = error
                     self._shop.cancelled.set()
+            seen |= done
         if first is not None:
             raise first
+
+    def _unseen(self, seen: set[Future[StageState]]) -> set[Future[StageState]]:
+        with self._lock:
+            return set(self._futures.values()) - seen
 
     def _guarded(self, stage: Stage) -> StageState:
         try:
@@ -135,32 +146,13 @@ class Solver:
         todo = [target]
         while todo:
             stage = todo.pop()
-            if stage.index in needed:
-                continue
-            needed.add(stage.index)
-            for name in self._mentioned(stage):
-                other = find_stage(self._stages, name, stage.index)
-                if other is not None and name not in self._request.contexts:
-                    todo.append(other)
+            if stage.index not in needed:
+                needed.add(stage.index)
+                todo += self._graph.needs(stage)
         return needed
 
-    def _mentioned(self, stage: Stage) -> list[str]:
-        """Names that may be stages: the base, ``COPY --from``, ``RUN --mount=from``."""
-        names = [self._expand_global(stage.base, stage.from_)]
-        for instruction in stage.instructions:
-            inner = instruction.onbuild or instruction
-            names += [flag.value or "" for flag in inner.flags if flag.name == "from"]
-            if inner.keyword == "RUN":
-                names += self._mounted(inner)
-        return [name for name in names if name]
-
-    def _mounted(self, instruction: Instruction) -> list[str]:
-        """What ``--mount`` flags take their files from."""
-        values = [flag.value or "" for flag in instruction.flags if flag.name == "mount"]
-        try:
-            return [parse_mount(value, lambda text: text).from_ for value in values]
-        except DockerfileError as error:
-            raise located(error, self._dockerfile.name, instruction) from error
+    def _base_name(self, stage: Stage) -> str:
+        return self._expand_global(stage.base, stage.from_)
 
     def _global_args(self) -> dict[str, str]:
         known = platform_args(self._request.platform, self._request.target)
@@ -184,12 +176,10 @@ class Solver:
 
     # What a stage asks of the others (the protocol `Stages`).
 
-    def state_of(self, name: str, before: int | None = None) -> StageState | None:
-        """The finished stage of that name or number; waits for it."""
-        stage = find_stage(self._stages, name, before)
-        if stage is None:
-            return None
-        return self._await(self._futures[stage.index])
+    def state_of(self, stage: Stage, name: str) -> StageState | None:
+        """The finished stage that `stage` calls so; waits for it."""
+        found = self._graph.source(stage, name)
+        return None if found is None else self._await(self._future(found))
 
     def _await(self, future: Future[StageState]) -> StageState:
         while True:
@@ -197,9 +187,9 @@ class Solver:
                 return future.result(0.1)
             except TimeoutError:
                 if self._shop.cancelled.is_set() and not future.done():
-                    raise _Stopped() from None
+                    raise Stopped() from None
             except BaseException as error:
-                raise _Stopped() from error
+                raise Stopped() from error
 
     def directory_of(self, name: str) -> Directory | None:
         """The main build context (empty name), or a named one that is a directory."""
@@ -232,7 +222,8 @@ class Solver:
         with self._lock:
             known = self._image_states.get(name)
         if known is None:
-            known = self._image(name, self._request.platform)
+            place = self._request.contexts.get(name, name)
+            known = self._image(place, self._request.platform)
             with self._lock:
                 self._image_states[name] = known
         return known
@@ -245,7 +236,9 @@ class Solver:
             state = self._base(stage)
         except OakumError as error:
             raise located(error, name, stage.from_) from error
-        builder = _StageBuilder(self, self._shop, stage, state)
+        others = _Around(self, stage)
+        builder = StageBuilder(self._shop, others, stage, state, self._global_args())
+        self._reports[stage.index] = builder.reports
         for instruction in self._triggers(state):
             builder.carry_out(instruction, _TRIGGERS)
         state.runtime.pop("OnBuild", None)
@@ -272,13 +265,15 @@ class Solver:
             platform = parse_platform(self._expand_global(stage.platform, stage.from_))
         if name in self._request.contexts:
             return self._based(stage, self._request.contexts[name], platform)
-        parent = find_stage(self._stages, name, stage.index)
+        parent = self._graph.base(stage)
         if parent is not None:
-            waited = self._await(self._futures[parent.index])
+            waited = self._await(self._future(parent))
             return waited.child()
         if name == "scratch":
             state = StageState(platform)
-            state.set_env("PATH", DEFAULT_SCRATCH_PATH)
+            state.image_platform = self._request.platform
+            state.runtime["WorkingDir"] = "/"
+            state.require_path()
             return state
         return self._based(stage, name, platform)
 
@@ -322,21 +317,6 @@ class Solver:
             return error
         return type(error)(error.what, f"no stage is called {name!r}; stages: {', '.join(names)}")
 
-    def report(self, stage: Stage, report: StepReport) -> None:
-        """Keep what became of an instruction."""
-        with self._lock:
-            self._reports[stage.index, len(self._reports)] = report
-
-
-DEFAULT_SCRATCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-class _Stopped(OakumError):
-    """A stage gave up because another one failed."""
-
-    def __init__(self) -> None:
-        super().__init__("stopped, because another stage failed")
-
 
 class _Around:
     """The other stages, as one stage sees them: only those before it."""
@@ -346,143 +326,13 @@ class _Around:
         self._stage = stage
 
     def state_of(self, name: str) -> StageState | None:
-        return self._solver.state_of(name, self._stage.index)
+        return self._solver.state_of(self._stage, name)
 
     def directory_of(self, name: str) -> Directory | None:
         return self._solver.directory_of(name)
 
     def image_of(self, name: str) -> StageState:
         return self._solver.image_of(name)
-
-
-class _StageBuilder:
-    """Carries out the instructions of one stage, in order."""
-
-    def __init__(self, solver: Solver, shop: Workshop, stage: Stage, state: StageState) -> None:
-        self._solver = solver
-        self._shop = shop
-        self._stage = stage
-        self._name = stage_name(stage)
-        self._state = state
-        self._around = _Around(solver, stage)
-        self._runs = 0
-        self._automatic = platform_args(shop.request.platform, shop.request.target)
-        self._global = solver._global_args()
-
-    def carry_out(self, instruction: Instruction, file: str) -> None:
-        """One instruction of `file`: change the state, add a layer where it makes one, report."""
-        if self._shop.cancelled.is_set():
-            raise _Stopped()
-        began = time.monotonic()
-        try:
-            found = self._step(instruction)
-        except OakumError as error:
-            raise located(error, file, instruction) from error
-        if found is None:
-            status = "config"
-            report = StepReport(
-                self._name,
-                instruction.first_line,
-                instruction.original,
-                "config",
-                run=0,
-                seconds=time.monotonic() - began,
-            )
-        else:
-            status = "cached" if found.cached else "ran"
-            report = self._adopt(instruction, found)
-        if status != "config":
-            kind = "cached" if status == "cached" else "done"
-            self._tell(instruction, kind, f"{found.seconds:.1f}s" if found else "")
-        self._solver.report(self._stage, report)
-
-    def _tell(self, instruction: Instruction, kind: str, text: str) -> None:
-        task = task_name(self._name, instruction)
-        self._shop.progress(Event(task, kind, text))  # type: ignore[arg-type]
-
-    def _adopt(self, instruction: Instruction, found: Found) -> StepReport:
-        result = found.result
-        state = self._state
-        state.stack = state.stack.plus(result.layer, result.content)
-        state.lines.append(instruction.first_line)
-        state.epoch = max(state.epoch, result.epoch)
-        return StepReport(
-            self._name,
-            instruction.first_line,
-            instruction.original,
-            "cached" if found.cached else "ran",
-            found.seconds,
-            result.layer.diff_id,
-            dict(result.packages),
-            self._runs if instruction.keyword == "RUN" else 0,
-            found.command,
-            found.why,
-        )
-
-    def _expand(self, text: str) -> str:
-        extra = {k: v for k, v in self._automatic.items() if k in self._state.args}
-        return expand(text, self._state.variables(extra), self._solver._dockerfile.escape)
-
-    def _step(self, instruction: Instruction) -> Found | None:
-        keyword = instruction.keyword
-        state = self._state
-        if keyword in CONFIG_INSTRUCTIONS:
-            CONFIG_INSTRUCTIONS[keyword](state, instruction, self._expand)
-            return None
-        if keyword == "ARG":
-            given = dict(self._shop.request.build_args)
-            inherited = {**self._automatic, **self._global}
-            declare_args(state, instruction, self._expand, given, inherited)
-            return None
-        self._tell(instruction, "start", _label(self._name, instruction))
-        if keyword == "RUN":
-            self._runs += 1
-            return run_instruction(
-                self._shop, self._around, state, instruction, self._expand, self._name, self._runs
-            )
-        if keyword in ("COPY", "ADD"):
-            found = copy_step(
-                self._shop, self._around, state, instruction, self._expand, self._name
-            )
-            state.add_history(
-                f"{instruction.keyword} {self._shown(instruction)} # buildkit", empty=False
-            )
-            return found
-        if keyword == "WORKDIR":
-            state.workdir = workdir_of(state, self._expand(instruction.arguments[0]))
-            state.runtime["WorkingDir"] = state.workdir
-            found = workdir_step(self._shop, state, self._name, instruction)
-            state.add_history(f"WORKDIR {state.workdir}", empty=False)
-            return found
-        raise Unsupported(
-            f"line {instruction.first_line}: {keyword} is not built yet: {instruction.original}",
-            "build this Dockerfile with docker for now",
-        )
-
-    def _shown(self, instruction: Instruction) -> str:
-        words = [self._expand(w) if not w.startswith("<<") else w for w in instruction.arguments]
-        flags = [
-            f"--{flag.name}={self._expand(flag.value)}"
-            if flag.value is not None
-            else f"--{flag.name}"
-            for flag in instruction.flags
-            if flag.name in ("chown", "chmod")
-        ]
-        return " ".join([*flags, *words])
-
-
-def _label(stage: str, instruction: Instruction) -> str:
-    return f"[{stage}] {instruction.original}"
-
-
-def task_name(stage: str, instruction: Instruction) -> str:
-    """The name under which progress speaks of a step."""
-    return f"step {stage}:{instruction.first_line}"
-
-
-def stage_name(stage: Stage) -> str:
-    """The stage's name, or its number."""
-    return stage.name or str(stage.index)
 
 
 def _seconds(created: str | None) -> int:
@@ -501,15 +351,3 @@ def _ignore_file(path: Path) -> Ignore:
         return Ignore(())
     except OSError as error:
         raise BuildError(f"cannot read {path}: {error.strerror}", "check it") from error
-
-
-def platform_args(target: Platform, stage: str | None) -> dict[str, str]:
-    """The arguments that are there without being passed (Dockerfile reference)."""
-    here = host_platform()
-    found = {"TARGETSTAGE": stage or "default"}
-    for prefix, platform in (("TARGET", target), ("BUILD", here)):
-        found[f"{prefix}PLATFORM"] = str(platform)
-        found[f"{prefix}OS"] = platform.os
-        found[f"{prefix}ARCH"] = platform.architecture
-        found[f"{prefix}VARIANT"] = platform.variant or ""
-    return found

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import posixpath
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from oakum.build.copying import Item, Source
-from oakum.build.ignore import pattern_regex
+from oakum.build.copying import Source
 from oakum.build.state import StageState
 from oakum.build.steps import Workshop
+from oakum.build.target import Item
+from oakum.build.wildcards import matches, split_wildcards
 from oakum.errors import BuildError
 from oakum.layer import Entry, Kind
 from oakum.layer.disk import file_content
 from oakum.tree import Node, Tree
-
-_GLOB = re.compile(r"[*?\[\\]")
 
 
 def tree_sources(shop: Workshop, state: StageState, pattern: str) -> list[Source]:
@@ -36,27 +34,31 @@ def tree_sources(shop: Workshop, state: StageState, pattern: str) -> list[Source
 def expand_in_tree(tree: Tree, pattern: str) -> list[bytes]:
     """Paths of a tree that a pattern names; `BuildError` when a plain path is not there."""
     cleaned = posixpath.normpath("/" + pattern).lstrip("/")
-    if not _GLOB.search(cleaned):
-        resolved = tree.resolve(os.fsencode(cleaned))
-        if resolved is None:
-            raise BuildError(
-                f"{pattern!r} is not in the stage or image that it is copied from",
-                "check the path; it is relative to that file system's root",
-            )
-        return [os.fsencode(cleaned)]
-    return sorted(_glob(tree, b"", cleaned.split("/")))
+    plain, wild = split_wildcards(cleaned)
+    resolved = tree.resolve(os.fsencode(plain))
+    if not wild and resolved is None:
+        raise BuildError(
+            f"{pattern!r}: not found in the stage or image that it is copied from",
+            "check the path; it is relative to that file system's root",
+        )
+    if not wild:
+        return [os.fsencode(plain)]
+    if resolved is None:
+        return []
+
+    def names(directory: str) -> list[str]:
+        node = tree.get(os.fsencode(directory))
+        return [os.fsdecode(name) for name in sorted(node.children or ())] if node else []
+
+    return [os.fsencode(path) for path in matches(os.fsdecode(resolved), wild, names)]
 
 
-def _glob(tree: Tree, directory: bytes, parts: list[str]) -> Iterator[bytes]:
-    regex = pattern_regex(parts[0])
-    for name in tree.names(directory):
-        if not regex.fullmatch(os.fsdecode(name)):
-            continue
-        path = directory + b"/" + name if directory else name
-        if len(parts) == 1:
-            yield path
-        else:
-            yield from _glob(tree, path, parts[1:])
+def file_item(shop: Workshop, state: StageState, tree: Tree, path: bytes) -> Item | None:
+    """The regular file at `path` of a finished stage."""
+    node = tree.get(path)
+    if node is None or node.entry.kind not in (Kind.FILE, Kind.HARDLINK):
+        return None
+    return _item(_Contents(shop, state, tree), node, path)
 
 
 def _source(tree: Tree, contents: _Contents, path: bytes) -> Source:
@@ -64,10 +66,9 @@ def _source(tree: Tree, contents: _Contents, path: bytes) -> Source:
     if resolved is None:
         raise BuildError(f"{os.fsdecode(path)!r} is a symbolic link to nothing", "check the link")
     items = []
-    links: dict[bytes, bytes] = {}
     for at, node in tree.walk(resolved) if resolved else _root(tree):
         relative = at[len(resolved) :].lstrip(b"/")
-        items.append(_item(tree, contents, node, relative, links))
+        items.append(_item(contents, node, relative))
     return Source(os.fsdecode(path.rpartition(b"/")[2]), tuple(items))
 
 
@@ -76,16 +77,13 @@ def _root(tree: Tree) -> Iterator[tuple[bytes, Node]]:
     yield from tree.walk(b"")
 
 
-def _item(
-    tree: Tree, contents: _Contents, node: Node, relative: bytes, links: dict[bytes, bytes]
-) -> Item:
-    entry = node.entry
-    if entry.kind is Kind.HARDLINK:
-        target = contents.file_of(node)
-        entry = msgspec.structs.replace(target.entry, path=relative)
-        return Item(entry, contents.opener(target))
-    changed = msgspec.structs.replace(entry, path=relative)
-    return Item(changed, contents.opener(node) if entry.kind is Kind.FILE else None)
+def _item(contents: _Contents, node: Node, relative: bytes) -> Item:
+    if node.entry.kind not in (Kind.FILE, Kind.HARDLINK):
+        return Item(msgspec.structs.replace(node.entry, path=relative))
+    file = contents.file_of(node)
+    entry = msgspec.structs.replace(file.entry, path=relative)
+    # Names of one file stand in one layer, where all but one link to it.
+    return Item(entry, contents.opener(file), (file.layer, file.entry.path))
 
 
 class _Contents:
@@ -98,7 +96,9 @@ class _Contents:
         self._directories: list[Path] | None = None
 
     def file_of(self, node: Node) -> Node:
-        """The file that a hard link names."""
+        """The file that a node is, which may be a hard link to it."""
+        if node.entry.kind is Kind.FILE:
+            return node
         found = self._tree.file(node.entry.link)
         if found is None or found.layer != node.layer:
             index = self._shop.snapshots.indexes(self._layers)[node.layer]

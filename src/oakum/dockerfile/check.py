@@ -56,9 +56,7 @@ def check_instruction(instruction: Instruction) -> None:
     """Raises `DockerfileError` (why and hint, no place) where BuildKit would refuse it."""
     keyword, arguments = instruction.keyword, instruction.arguments
     if keyword not in KEYWORDS:
-        raise DockerfileError(
-            f"unknown instruction {keyword[:80]!r}", near(keyword, list(KEYWORDS))
-        )
+        raise DockerfileError(f"unknown instruction: {keyword[:80]}", near(keyword, list(KEYWORDS)))
     if keyword in _ONE and len(arguments) != 1:
         raise DockerfileError(f"{keyword} requires exactly one argument", f"write {keyword} …")
     if keyword in _SOME and not arguments:
@@ -103,7 +101,7 @@ def _check_from(instruction: Instruction) -> None:
         raise DockerfileError("FROM requires either one or three arguments", "FROM image AS name")
     if named and not _STAGE_NAME.fullmatch(arguments[2].lower()):
         raise DockerfileError(
-            f"invalid name for a build stage: {arguments[2][:80]!r}",
+            f"invalid name for build stage: {arguments[2][:80]!r}",
             "a name starts with a letter; letters, digits, '-', '_' and '.' may follow",
         )
 

@@ -84,7 +84,8 @@ class Lock(msgspec.Struct, frozen=True):
 
 def command_mark(command: str) -> str:
     """The mark that finds a step again: of its words, so that white space does not count."""
-    return hashlib.sha256(" ".join(command.split()).encode()).hexdigest()[:12]
+    words = " ".join(command.split()).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(words).hexdigest()[:12]
 
 
 def parse_lock(raw: bytes, name: str = LOCK_NAME) -> Lock:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
 
-from oakum.dockerfile.check import check_instruction
+from oakum.dockerfile.check import KEYWORDS, check_instruction
 from oakum.dockerfile.instruction import Dockerfile, Instruction, mistake
-from oakum.dockerfile.lines import BOM, Logical, directives, logical_lines, split_instruction
+from oakum.dockerfile.lines import (
+    BOM,
+    Logical,
+    directives,
+    logical_lines,
+    split_instruction,
+    split_words,
+)
 from oakum.dockerfile.text import MappedText
 from oakum.errors import DockerfileError
 
+_LOOSE_HEREDOC = re.compile(r"<<-?[ \t]")
 LONGEST_LINE = 65535
 _STAND_IN = 0x10FE00
 """Bytes that are not UTF-8, and NUL, go through Moby's parser as private characters."""
@@ -30,6 +40,8 @@ def parse_dockerfile(raw: bytes, name: str = "Dockerfile") -> Dockerfile:
 
     Raises `DockerfileError` with file, line, the line itself and a hint.
     """
+    if not raw:
+        raise DockerfileError(f"{name}: empty, no instructions in it", "start it with FROM")
     given = directives(raw, name)
     escape = given.get("escape", "\\")
     _check_lines(raw, name)
@@ -57,14 +69,14 @@ def _check_order(raw: bytes, name: str, instructions: tuple[Instruction, ...]) -
         if instruction.keyword == "FROM":
             return
         if instruction.keyword != "ARG":
-            why = f"{instruction.keyword} before the first FROM"
+            why = f"no build stage in current context for {instruction.keyword}"
             raise mistake(name, raw, instruction.first_line, why, "only ARG may stand before FROM")
     raise DockerfileError(f"{name}: no stage in the file: FROM is missing", "add a FROM line")
 
 
 def _commands(raw: bytes, escape: str, name: str, logical: list[Logical]) -> list[_Command]:
     """What Moby's parser makes of each logical line."""
-    text = raw.removeprefix(BOM).decode("utf-8", "surrogateescape")
+    text = _tight_heredocs(raw.removeprefix(BOM), logical).decode("utf-8", "surrogateescape")
     try:
         commands = _moby(text)
     except ValueError as error:
@@ -75,6 +87,22 @@ def _commands(raw: bytes, escape: str, name: str, logical: list[Logical]) -> lis
         number = min(moby ^ own) if moby ^ own else logical[0].first
         raise mistake(name, raw, number, "cannot tell where the instruction ends", "")
     return commands
+
+
+def _tight_heredocs(raw: bytes, logical: list[Logical]) -> bytes:
+    """The file without the white space that may stand in ``<< NAME``.
+
+    The parser that judges the grammar does not know it yet.  Lines stay where they are.
+    """
+    if not any(_LOOSE_HEREDOC.search(line.line.text) for line in logical if line.heredocs):
+        return raw
+    lines = raw.split(b"\n")
+    for line in logical:
+        if line.heredocs:
+            bodies = sum(here.content.count("\n") + 1 for here in line.heredocs)
+            for number in range(line.first - 1, line.last - bodies):
+                lines[number] = re.sub(rb"<<(-?)[ \t]+", rb"<<\1", lines[number])
+    return b"\n".join(lines)
 
 
 def _moby(text: str) -> list[_Command]:
@@ -140,11 +168,18 @@ def _instruction(
     trigger = (
         _trigger(raw, name, escape, line, body) if keyword == "ONBUILD" and body.text else None
     )
+    arguments = tuple(_original(argument) for argument in command.value)
+    in_json = command.json
+    if keyword == "RUN" and line.heredocs and not in_json:
+        arguments = (body.text,)
+    elif in_json and not _is_json(body.text):
+        # Moby's parser of old reads an array and forgets what stands behind it.
+        in_json, arguments = False, _unquoted(keyword, body, escape)
     instruction = Instruction(
         keyword=keyword,
-        arguments=tuple(_original(argument) for argument in command.value),
+        arguments=arguments,
         flags=flags,
-        json=command.json,
+        json=in_json,
         heredocs=line.heredocs,
         original=line.line.text.strip(),
         first_line=line.first,
@@ -160,12 +195,31 @@ def _instruction(
     return instruction
 
 
+def _is_json(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text[text.index("[") :]), list)
+    except ValueError:
+        return False
+
+
+def _unquoted(keyword: str, body: MappedText, escape: str) -> tuple[str, ...]:
+    """The arguments of an instruction that only looks like one in JSON form."""
+    if keyword in ("RUN", "CMD", "ENTRYPOINT"):
+        return (body.text,)
+    words = tuple(body.text[start:end] for start, end in split_words(body.text, escape))
+    if keyword == "HEALTHCHECK":
+        return (words[0], body.text[len(words[0]) :].strip())
+    return words
+
+
 def _trigger(
     raw: bytes, name: str, escape: str, line: Logical, body: MappedText
 ) -> Instruction | None:
     """The instruction behind ONBUILD, with the heredocs of the whole line."""
     inner = msgspec.structs.replace(line, line=body)
     word = body.text.split(None, 1)[0].upper()
+    if word not in KEYWORDS:
+        return None
     if word in ("ONBUILD", "FROM", "MAINTAINER"):
         why = f"{word} is not allowed as an ONBUILD trigger"
         raise mistake(name, raw, line.first, why, "write an instruction of a stage")
