@@ -23,19 +23,19 @@ def complaint(oakum: Oakum, place: Path, *more: str) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("line", "why", "hint"),
     [
-        ("CPOY a /", "unknown instruction 'CPOY'", "did you mean COPY?"),
+        ("CPOY a /", "unknown instruction: CPOY", "did you mean COPY?"),
         ("ENV alone", "ENV must have two arguments", "write name=value"),
         ("COPY --fro=x a /b", "unknown flag: --fro", "did you mean --from?"),
         ("COPY alone", "COPY requires at least two arguments", "name the sources"),
         ("HEALTHCHECK CMD", "missing command after HEALTHCHECK CMD", "write the command"),
         ("RUN <<END", "unterminated heredoc", "END"),
-        ("COPY nothing /b", "'nothing' is not in the build context", "check the path"),
-        ("EXPOSE many", "invalid port 'many'", "write 80"),
+        ("COPY nothing /b", "'nothing': not found in the build context", "check the path"),
+        ("EXPOSE many", "invalid port or protocol 'many'", "write 80"),
         ("RUN --mount=type=box true", "unsupported mount type 'box'", "known: bind"),
-        ("COPY --from=base /x /y", "'/x' is not in the stage", "check the path"),
+        ("COPY --from=base /x /y", "'/x': not found in the stage", "check the path"),
         ('RUN ["/nothing"]', "'/nothing' is not in the image", "install it"),
-        ("COPY --chown=nobody a /", "no user 'nobody' in /etc/passwd", "create the user"),
-        ('RUN ["busybox", "false"]', "failed with exit code 1", "fix the command"),
+        ("COPY --chown=nobody a /", "invalid user 'nobody'", "create the accounts"),
+        ('RUN ["busybox", "false"]', "the step failed, exit code: 1", "fix the command"),
         ("USER ghost\nRUN true", "no user 'ghost' in /etc/passwd", "create the user"),
     ],
 )
@@ -87,7 +87,7 @@ def test_an_error_in_a_continued_line_is_told_for_its_first_line(
 ) -> None:
     place = context.write("RUN : one \\\n    # a comment\n    && exit 3")
     what, _ = complaint(oakum, place)
-    assert "Dockerfile, line 5: the step failed with exit code 3" in what
+    assert "Dockerfile, line 5: the step failed, exit code: 3" in what
 
 
 ODD = [b"new\nline", b"\x1b[31mred", b"not-\xff-utf8", "right\u202eleft".encode(), b"\x9bcsi\x07"]

@@ -12,13 +12,18 @@ SHOWN = 300
 def located(error: OakumError, file: str, instruction: Instruction) -> OakumError:
     """The error with the file, the line and the instruction that brought it about."""
     number, text = instruction.first_line, instruction.original[:SHOWN]
-    if f"{file}:{number}" in error.what or f"{file}, line" in error.what or not is_plain(error):
+    kind = plain_kind(error)
+    if f"{file}:{number}" in error.what or f"{file}, line" in error.what or kind is OakumError:
         return error
     what = error.what.removeprefix(f"line {number}: ")
     shown = what if text in what else f"{what}: {text}"
-    return type(error)(f"{file}, line {number}: {shown}", error.todo)
+    return kind(f"{file}, line {number}: {shown}", error.todo)
 
 
-def is_plain(error: OakumError) -> bool:
-    """Whether errors of this kind are made of what and todo alone."""
-    return type(error).__init__ is OakumError.__init__
+def plain_kind(error: OakumError) -> type[OakumError]:
+    """The nearest kind of the error that is made of what and todo alone.
+
+    `OakumError` itself means that nothing but the error as it is tells what it has to tell.
+    """
+    kinds = [kind for kind in type(error).__mro__ if issubclass(kind, OakumError)]
+    return next(kind for kind in kinds if kind.__init__ is OakumError.__init__)

@@ -13,7 +13,7 @@ import msgspec
 from oakum.build.context import Directory
 from oakum.build.ignore import Ignore, parse_patterns
 from oakum.build.images import Images, reference_of
-from oakum.build.location import is_plain, located
+from oakum.build.location import located, plain_kind
 from oakum.build.stack import Stack
 from oakum.build.stage_builder import StageBuilder, Stopped, platform_args, stage_name
 from oakum.build.stage_graph import StageGraph
@@ -313,9 +313,10 @@ class Solver:
     def _perhaps_stage(self, error: OakumError, name: str) -> OakumError:
         """The error of an image that was not found, when a stage may have been meant."""
         names = [stage.name for stage in self._stages if stage.name]
-        if not names or any(mark in name for mark in "/:@.") or not is_plain(error):
+        kind = plain_kind(error)
+        if not names or any(mark in name for mark in "/:@.") or kind is OakumError:
             return error
-        return type(error)(error.what, f"no stage is called {name!r}; stages: {', '.join(names)}")
+        return kind(error.what, f"no stage is called {name!r}; stages: {', '.join(names)}")
 
 
 class _Around:

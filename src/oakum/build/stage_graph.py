@@ -61,11 +61,17 @@ class StageGraph:
         found = [base] if base is not None else []
         for instruction in stage.instructions:
             try:
-                others = [self.source(stage, name) for name in references(instruction)]
+                others = [self.source(stage, name) for name in self._references(instruction)]
             except DockerfileError as error:
                 raise located(error, self._file, instruction) from error
             found += [other for other in others if other is not None]
         return found
+
+    def _references(self, instruction: Instruction) -> list[str]:
+        try:
+            return references(instruction)
+        except DockerfileError as error:
+            raise located(error, self._file, instruction) from error
 
     def check(self) -> None:
         """`DockerfileError` for stages that need themselves."""
@@ -81,7 +87,7 @@ class StageGraph:
         if stage.index in seen:
             return False
         seen.add(stage.index)
-        names = [name for i in stage.instructions for name in references(i)]
+        names = [name for i in stage.instructions for name in self._references(i)]
         others = [find_stage(self._stages, n) for n in names if n not in self._contexts]
         for other in [*others, self.base(stage)]:
             if other is not None and (other is goal or self._leads_to(other, goal, seen)):

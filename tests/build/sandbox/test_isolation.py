@@ -148,7 +148,8 @@ def test_mounts_of_a_step_never_get_into_a_layer(box: Box, seen: dict[str, str])
     listed = box.oakum.done("ls", "probe:1", "/", "-R", "--format", "json").document["files"]
     paths = {file["path"] for file in listed}
     assert "/etc/passwd" in paths
-    assert not paths & {"/etc/hosts", "/etc/resolv.conf", "/proc", "/sys", "/dev", "/run"}
+    assert not paths & {"/etc/hosts", "/etc/resolv.conf", "/run"}
+    assert not [path for path in paths if path.startswith(("/proc/", "/sys/", "/dev/"))]
 
 
 def test_docker_gives_a_container_the_same(box: Box, seen: dict[str, str], daemon: Daemon) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from build.sandbox.conftest import WAYS, opened_box
-from support.busy import Context
+from support.busy import LINES, Context
 from support.command import Oakum
 
 CHANGES = (
@@ -78,9 +78,11 @@ def test_a_store_on_an_overlay_is_copied_from(right: str, context: Context, tmp_
 @pytest.mark.parametrize("who", ["root", "ranges"])
 def test_a_copied_root_mounts_stages_and_offers_certificates(tmp_path: Path, who: str) -> None:
     with opened_box("runc", who, tmp_path) as box:
-        context = box.context().write(
-            "FROM 0",
-            "RUN --mount=type=bind,from=0,source=/etc,target=/there test -f /there/passwd",
+        context = box.context().write_all(
+            "FROM scratch AS first",
+            *LINES[1:],
+            "FROM first",
+            "RUN --mount=type=bind,from=first,source=/etc,target=/there test -f /there/passwd",
         )
         box.output(context, OAKUM_SNAPSHOTTER="copy")
 

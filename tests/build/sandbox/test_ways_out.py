@@ -83,7 +83,7 @@ def test_a_step_cannot_reach_the_store(fresh: Box) -> None:
 def test_a_step_that_is_killed_says_by_which_signal(fresh: Box) -> None:
     ended = fresh.build(fresh.context().write("RUN (sh -c 'kill -9 $$'); exit $?"))
     assert ended.code == 1
-    assert "failed with exit code 137" in ended.err
+    assert "failed, exit code: 137" in ended.err
 
 
 @pytest.mark.parametrize(
