@@ -67,6 +67,10 @@ _GRACE = 1.0
 """Seconds that work in threads, such as a download, may take to notice that it is to stop."""
 
 
+_TOLD = threading.Lock()
+"""Held by the thread that tells why oakum ends: the main one, or the one that does not wait."""
+
+
 class _Stopped(BaseException):
     """SIGINT or SIGTERM arrived."""
 
@@ -88,15 +92,17 @@ def _leave_now(stopped: _Stopped) -> NoReturn:
     """End although threads are still at work; the kernel ends their steps and their mounts."""
     from oakum.build.sandbox import clean_mounts
 
-    for store in _OPEN:
-        clean_mounts(store.place.scratch)
+    for store in list(_OPEN):
+        if store.place.made is not None:
+            clean_mounts(store.place.made)
         store.close()
     _tell_stopped(stopped)
     os._exit(stopped.exit_code)
 
 
 def _tell_stopped(stopped: _Stopped) -> None:
-    print(f"error: {stopped.word}; nothing half-made was left", file=sys.stderr, flush=True)
+    if _TOLD.acquire(blocking=False):
+        print(f"error: {stopped.word}; nothing half-made was left", file=sys.stderr, flush=True)
 
 
 def _catch_signals() -> None:

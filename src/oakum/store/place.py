@@ -21,6 +21,7 @@ import itertools
 import os
 import secrets
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,7 @@ class Place:
         self._scratch: Path | None = None
         self._scratch_lock = -1
         self._closed = False
+        self._closing = threading.Lock()
 
     def _check_version(self) -> None:
         path = self.root / "version"
@@ -169,15 +171,21 @@ class Place:
 
         What another thread still does in the store fails from here on.
         """
-        self._closed = True
-        if self._scratch is not None:
-            with contextlib.suppress(OSError, StoreError):
-                self._leave(self._scratch)
-            os.close(self._scratch_lock)
-            self._scratch = None
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        with self._closing:
+            self._closed = True
+            if self._scratch is not None:
+                with contextlib.suppress(OSError, StoreError):
+                    self._leave(self._scratch)
+                os.close(self._scratch_lock)
+                self._scratch = None
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
+
+    @property
+    def made(self) -> Path | None:
+        """The scratch directory, if there is one yet."""
+        return self._scratch
 
     def _leave(self, scratch: Path) -> None:
         # The lock goes last and unseen, so that nobody takes what is left for a killed process's.
