@@ -190,3 +190,17 @@ def test_places_are_read_and_written_alike(text: str, transport: str) -> None:
     location = parse_location(text)
     assert location.transport == transport
     assert parse_location(str(location)) == location
+
+
+def test_what_is_there_already_is_nothing_to_do(
+    store: Store, image: Manifest, registry: str, tmp_path: Path
+) -> None:
+    source = f"store:{image.digest}"
+    for place in (
+        f"docker://{registry}/again:1",
+        f"oci:{tmp_path}/again:a",
+        "store:example.org/a:1",
+    ):
+        assert copy(store, source, place).changed, place
+        second = copy(store, source, place)
+        assert not second.changed and second.bytes_sent == 0, place

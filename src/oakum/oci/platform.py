@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 
 import msgspec
 
 from oakum.errors import UsageError
 
+_PART = re.compile(r"[a-z0-9_.-]+")
+"""What containerd takes as a part of a platform."""
 _MACHINES = {
     "x86_64": ("amd64", None),
     "aarch64": ("arm64", "v8"),
@@ -80,6 +83,8 @@ class Platform(msgspec.Struct, frozen=True, omit_defaults=True):
 def parse_platform(text: str) -> Platform:
     """The platform that ``os/arch[/variant]`` or ``arch`` names; `UsageError` if it is neither."""
     parts = text.strip().lower().split("/")
+    if not all(_PART.fullmatch(part) for part in parts):
+        parts = []
     if len(parts) == 1 and parts[0]:
         return Platform(parts[0]).normalised()
     if len(parts) in (2, 3) and all(parts):

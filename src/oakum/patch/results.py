@@ -160,7 +160,7 @@ def build_result(
 
 def copy_result(copied: Copied, source: str, place: str) -> CopyResult:
     """The answer of ``copy`` and ``push``."""
-    changed = copied.bytes_sent or copied.bytes_mounted or copied.manifests_written
+    changed = copied.bytes_sent or copied.bytes_mounted or copied.changed
     return CopyResult(
         outcome="done" if changed else "nothing-to-do",
         source=source,

@@ -290,6 +290,10 @@ class ArchiveTarget:
             )
             self._file = os.fdopen(handle, "wb")
 
+    def stands_for(self) -> Digest | None:
+        """An archive is written anew."""
+        return None
+
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether it was written already."""
         return descriptor.digest in self._written

@@ -35,6 +35,8 @@ class Copied(msgspec.Struct, frozen=True):
     """Bytes of blobs that the target took over from elsewhere in itself."""
     manifests_written: int
     """Manifests and indexes that were written."""
+    changed: bool = True
+    """Whether the target's name stood for something else before, or for nothing."""
 
 
 class _Count:
@@ -77,6 +79,7 @@ def copy_image(
             documents = [(child, source.document(child)) for child in children]
     images = [Manifest.parse(body, one.media_type) for one, body in (documents or [(root, raw)])]
     count = _Count()
+    before = target.stands_for()
     _send_blobs(source, target, store, images, options, count, progress)
     # A document's own word about its type counts, whatever the source called it.
     for (_, body), image in zip(documents, images):
@@ -85,7 +88,8 @@ def copy_image(
     target.put_manifest(raw, kind.media_type, root=True)
     target.finish(root, platform)
     _remember(store, target, images)
-    return Copied(root, count.sent, count.kept, count.mounted, len(documents) + 1)
+    changed = before != root.digest
+    return Copied(root, count.sent, count.kept, count.mounted, len(documents) + 1, changed)
 
 
 def _children(

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from oakum.errors import AccessDenied, NotFound, OakumError, TransportError, UsageError
-from oakum.oci import Descriptor, Platform, Reference
+from oakum.oci import Descriptor, Digest, Platform, Reference
 from oakum.progress import Event, Progress
 from oakum.store import guarded
 from oakum.store.place import Place
@@ -101,6 +101,10 @@ class DaemonTarget:
             except httpx.HTTPError as error:
                 self._archive.close()
                 raise _unreachable(error) from error
+
+    def stands_for(self) -> Digest | None:
+        """The daemon does not tell by which manifest it got an image."""
+        return None
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether it was gathered already."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from oakum.oci import Descriptor, Platform, Reference
+from oakum.oci import Descriptor, Digest, Platform, Reference
 
 Opener = Callable[[int], Iterator[bytes]]
 """Opens a blob's bytes from an offset on, in chunks."""
@@ -35,6 +35,9 @@ class ImageSource(Protocol):
 
 class ImageTarget(Protocol):
     """One name (or place) that an image can be written to."""
+
+    def stands_for(self) -> Digest | None:
+        """Digest of what the name stands for now; None when it is new or cannot be told."""
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether the target already holds the blob, so that it need not be sent."""

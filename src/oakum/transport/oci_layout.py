@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oakum.errors import DigestMismatch, InvalidImage, NotFound, StoreError
-from oakum.oci import Descriptor, Platform, Reference, check
+from oakum.oci import Descriptor, Digest, Platform, Reference, check
 from oakum.oci.digest import hasher_for
 from oakum.oci.image import MAX_DOCUMENT
 from oakum.store import guarded, write_atomically
@@ -110,6 +110,13 @@ class LayoutTarget:
             (path / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
             if not (path / "oci-layout").exists():
                 write_atomically(path / "oci-layout", MARKER, path)
+
+    def stands_for(self) -> Digest | None:
+        """What the name stands for now."""
+        try:
+            return LayoutSource(self._path, self._name).resolve().digest
+        except (NotFound, InvalidImage):
+            return None
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether the layout holds the blob."""

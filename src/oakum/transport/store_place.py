@@ -93,6 +93,11 @@ class StoreTarget:
         self._reference = reference
         self._root: Descriptor | None = None
 
+    def stands_for(self) -> Digest | None:
+        """What the name stands for now."""
+        named = self._store.names.get(self._reference)
+        return named.descriptor.digest if named else None
+
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether the store holds the blob."""
         return self._store.blobs.has(descriptor.digest, descriptor.size)

@@ -12,13 +12,14 @@ from urllib.parse import quote
 import httpx
 
 from oakum.errors import AccessDenied, NotFound, OakumError, TransportError
-from oakum.oci import Descriptor, Platform, Reference
+from oakum.oci import Descriptor, Digest, Platform, Reference, is_digest
 from oakum.oci.digest import digest_of
 from oakum.progress import Progress, silent
 from oakum.transport.interface import Opener
 from oakum.transport.options import RegistryOptions
 from oakum.transport.registry.client import Client
 from oakum.transport.registry.passing import Passing
+from oakum.transport.registry.source import ACCEPT
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})")
 
@@ -68,6 +69,23 @@ class RegistryTarget:
             ),
         ):
             pass
+
+    def stands_for(self) -> Digest | None:
+        """What the tag stands for now, as far as the registry tells it in a header."""
+        name = self._reference.tag or self._reference.digest
+        try:
+            with self._client.request(
+                "HEAD",
+                f"{self._path}/manifests/{quote(str(name), safe=':')}",
+                scopes=(self._own,),
+                what=f"look at {self._reference}",
+                headers={"Accept": ACCEPT},
+                accept=(200, 404, 405),
+            ) as response:
+                told = response.headers.get("docker-content-digest", "")
+                return Digest(told) if response.status_code == 200 and is_digest(told) else None
+        except NotFound:
+            return None
 
     def has_blob(self, descriptor: Descriptor) -> bool:
         """Whether the repository holds the blob."""
