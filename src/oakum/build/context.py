@@ -20,7 +20,7 @@ from oakum.layer.disk import disk_entry, file_content
 from oakum.store import Store
 
 _FRESH = 2.0
-_MAX_LINKS = 40
+_MAX_LINKS = 255
 
 
 class SourceEntry(msgspec.Struct, frozen=True):
@@ -100,8 +100,10 @@ class Directory:
                 done[-1:] = []
                 continue
             where = self.root.joinpath(*done, part)
-            if where.is_symlink() and links < _MAX_LINKS:
+            if where.is_symlink():
                 links += 1
+                if links > _MAX_LINKS:
+                    raise BuildError(f"{path!r} has too many symbolic links", "check them")
                 target = os.readlink(where)
                 if target.startswith("/"):
                     done = []

@@ -98,7 +98,7 @@ def _bind(shop: Workshop, stages: Stages, mount: Mount, place: Path) -> Iterator
         yield _copied(directory, mount.source.lstrip("/"), place)
         return
     state = _state(stages, mount)
-    lowers = shop.snapshots.directories(state.stack.layers)
+    lowers = shop.snapshots.lowers(state.stack.layers)
     upper, work, merged = place / "upper", place / "work", place / "merged"
     for path in (upper, work, merged):
         path.mkdir()

@@ -231,7 +231,7 @@ def _sandboxed(
         state.user or None, files.read("etc/passwd"), files.read("etc/group")
     )
     user = msgspec.structs.replace(user, groups=tuple({*user.groups, user.gid}))
-    lowers = shop.snapshots.directories(state.stack.layers)
+    lowers = shop.snapshots.lowers(state.stack.layers)
     offered = _offered(shop, files.read("etc/apt/preferences"), locked)
     task = f"step {stage}:{run.instruction.first_line}"
 

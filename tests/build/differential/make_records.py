@@ -42,7 +42,8 @@ def _write(engine: BuildKit, topic: str, cases: list[Case], only_new: bool) -> i
     made = {}
     wrong = 0
     for case in cases:
-        if only_new and kept.get(case.name, {}).get("case") == case.mark:
+        known = kept.get(case.name, {}).get("case") == case.mark
+        if known and (only_new or "kept" in case.sections):
             made[case.name] = kept[case.name]
             continue
         record = msgspec.structs.replace(engine.record(case), case=case.mark)
