@@ -62,7 +62,7 @@ def _complain(case: Case, record: Record) -> int:
         print(f"{case.id}: it does not fail", file=sys.stderr)
         return 1
     missing = [one for one in words if one.lower() not in record.error.lower()]
-    if "fails" in case.sections and not missing:
+    if "outcome" in case.differs() or ("fails" in case.sections and not missing):
         return 0
     print(f"{case.id}: {record.error} (lacks {missing})", file=sys.stderr)
     return 1

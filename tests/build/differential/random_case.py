@@ -89,17 +89,13 @@ class _Maker:
         return f"RUN {command} 2>/dev/null || true"
 
     def _copy(self) -> str:
-        flags = [self._pick(*_FLAGS)] if self._chance.random() < 0.4 else []
-        source = self._pick(
-            ".", "./", "*", "*/*", "p", "?", "[a-c]", "*.txt", self._pick(*self._made)
-        )
+        flag = self._pick(*_FLAGS) if self._chance.random() < 0.4 else ""
+        made = self._pick(*self._made)
+        source = self._pick(".", "./", "*", "*/*", "p", "?", "[a-c]", "*.txt", made)
         if self._chance.random() < 0.3:
-            flags += [
-                "--from=s",
-                *([self._pick(*_EXCLUDES)] if self._chance.random() < 0.3 else []),
-            ]
+            flag += " --from=s " + self._pick("", *_EXCLUDES)
             source = self._pick("/data", "/data/*", "/data/sub/", "/data/link", "/opt", "/data/d*")
-        return " ".join(["COPY", *flags, source, self._place()])
+        return " ".join(f"COPY {flag} {source} {self._place()}".split())
 
     def _workdir(self) -> str:
         return f"WORKDIR {self._pick('/w', 'x', '/data/dirlink', '/data', '..')}"
