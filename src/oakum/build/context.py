@@ -48,14 +48,21 @@ class Directory:
     def expand(self, pattern: str) -> list[str]:
         """Relative paths that a COPY source names; several only for wildcards.
 
-        Ignored paths are not there.  Raises `BuildError` when a plain path does not exist.
+        Ignored paths are not there.  Raises `BuildError` when a plain path does not exist, or the
+        directory that wildcards are looked for in.
         """
         cleaned = os.path.normpath("/" + pattern).lstrip("/")
         plain, wild = split_wildcards(cleaned)
         if not wild:
             self._require(plain, pattern)
             return [plain]
-        found = matches(self.resolve(plain), wild, self._names)
+        directory = self.resolve(plain)
+        if not (self.root / directory).is_dir():
+            raise BuildError(
+                f"{pattern!r}: /{plain} is not found in the build context {self.root}",
+                "check the directories before the wildcard",
+            )
+        found = matches(directory, wild, self._names)
         return [path for path in found if self.sees(path) or self._holds(path)]
 
     def _names(self, directory: str) -> list[str]:
