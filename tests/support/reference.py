@@ -50,7 +50,9 @@ def docker_root() -> Path:
             command += [f"--include={_PACKAGES}", '--aptopt=Acquire::Check-Valid-Until "false"']
             command += ["--dpkgopt=path-exclude=/usr/share/doc/*"]
             command += [SUITE, str(part), f"deb {mirror()} {SUITE} main"]
-            subprocess.run(command, check=True, capture_output=True)
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                pytest.skip(f"no root with docker of {SUITE}: {done.stderr[-300:]}")
             part.rename(made)
     return made
 

@@ -20,7 +20,7 @@ from oakum.layer.disk import disk_entry, file_content
 from oakum.store import Store
 
 _FRESH = 2.0
-_MAX_LINKS = 40
+_MAX_LINKS = 255
 
 
 class SourceEntry(msgspec.Struct, frozen=True):
@@ -48,14 +48,21 @@ class Directory:
     def expand(self, pattern: str) -> list[str]:
         """Relative paths that a COPY source names; several only for wildcards.
 
-        Ignored paths are not there.  Raises `BuildError` when a plain path does not exist.
+        Ignored paths are not there.  Raises `BuildError` when a plain path does not exist, or the
+        directory that wildcards are looked for in.
         """
         cleaned = os.path.normpath("/" + pattern).lstrip("/")
         plain, wild = split_wildcards(cleaned)
         if not wild:
             self._require(plain, pattern)
             return [plain]
-        found = matches(self.resolve(plain), wild, self._names)
+        directory = self.resolve(plain)
+        if not (self.root / directory).is_dir():
+            raise BuildError(
+                f"{pattern!r}: /{plain} is not found in the build context {self.root}",
+                "check the directories before the wildcard",
+            )
+        found = matches(directory, wild, self._names)
         return [path for path in found if self.sees(path) or self._holds(path)]
 
     def _names(self, directory: str) -> list[str]:
@@ -100,8 +107,10 @@ class Directory:
                 done[-1:] = []
                 continue
             where = self.root.joinpath(*done, part)
-            if where.is_symlink() and links < _MAX_LINKS:
+            if where.is_symlink():
                 links += 1
+                if links > _MAX_LINKS:
+                    raise BuildError(f"{path!r} has too many symbolic links", "check them")
                 target = os.readlink(where)
                 if target.startswith("/"):
                     done = []

@@ -80,8 +80,27 @@ class Snapshots:
 
     def directories(self, layers: Sequence[Layer]) -> list[Path]:
         """A directory for every layer of the stack, unpacked side by side where need be."""
-        names = [self._name(layers, number) for number in range(len(layers))]
-        missing = [n for n, name in enumerate(names) if not self._path(name).is_dir()]
+        return self._unpacked(layers, {n: self._name(layers, n) for n in range(len(layers))})
+
+    def lowers(self, layers: Sequence[Layer]) -> list[Path]:
+        """What an overlay of the stack is mounted from, the lowest first.
+
+        An overlay takes no directory twice, so a layer that stands in the stack again has a copy
+        of its own; a layer that holds nothing is left out.
+        """
+        names: dict[int, str] = {}
+        times: dict[str, int] = {}
+        for number, index in enumerate(self.indexes(layers)):
+            if not index.entries:
+                continue
+            name = self._name(layers, number)
+            times[name] = times.get(name, 0) + 1
+            again = f"{name[:16]}-{times[name]}-{name}"
+            names[number] = name if times[name] == 1 else again
+        return self._unpacked(layers, names)
+
+    def _unpacked(self, layers: Sequence[Layer], names: dict[int, str]) -> list[Path]:
+        missing = [n for n, name in names.items() if not self._path(name).is_dir()]
         if missing:
             self._fetch([layers[number] for number in missing])
             with ThreadPoolExecutor(2) as pool:
@@ -89,7 +108,7 @@ class Snapshots:
                     pool.submit(self._unpack, layers, number, names[number]) for number in missing
                 ]:
                     done.result()
-        return [self._path(name) / "fs" for name in names]
+        return [self._path(name) / "fs" for name in names.values()]
 
     def _path(self, name: str) -> Path:
         return self._store.root / "snapshots" / name

@@ -17,7 +17,7 @@ from oakum.build.location import located, plain_kind
 from oakum.build.stack import Stack
 from oakum.build.stage_builder import StageBuilder, Stopped, platform_args, stage_name
 from oakum.build.stage_graph import StageGraph
-from oakum.build.state import StageState
+from oakum.build.state import PROXY_ARGS, StageState
 from oakum.build.steps import StepReport, Workshop
 from oakum.dockerfile import (
     Dockerfile,
@@ -32,6 +32,7 @@ from oakum.dockerfile import (
 )
 from oakum.errors import BuildError, DockerfileError, OakumError, Unsupported, UsageError
 from oakum.oci import Platform, parse_platform
+from oakum.progress import Event
 
 _MAX_TRIGGERS = 200
 _TRIGGERS = "ONBUILD of the base"
@@ -74,6 +75,7 @@ class Solver:
         """Build the target; raises the first error of any stage and stops the others."""
         target = self._target()
         self._graph.check()
+        self._note_unused_arguments()
         needed = self._needed(target)
         with ThreadPoolExecutor(len(self._stages), "stage") as self._pool:
             # Every stage has a thread of its own and only ever waits for earlier stages, so no
@@ -93,6 +95,21 @@ class Solver:
         bases = tuple(base for _, base in sorted(self._bases.items()))
         state = by_name[stage_name(target)]
         return Solved(state, by_name, reports, bases, self._dockerfile)
+
+    def _note_unused_arguments(self) -> None:
+        """Say which of the given build arguments no ARG declares; most often it is a slip."""
+        declared = {
+            name
+            for instruction in self._dockerfile.instructions
+            for one in (instruction, instruction.onbuild)
+            if one is not None and one.keyword == "ARG"
+            for name, _ in parse_args(one)
+        }
+        unused = self._request.build_args.keys() - declared - {*PROXY_ARGS}
+        unused = {name for name in unused if not name.startswith("BUILDKIT_")}
+        if unused:
+            text = f"no ARG declares {', '.join(sorted(unused))}"
+            self._shop.progress(Event("build arguments", "note", text))
 
     def _future(self, stage: Stage) -> Future[StageState]:
         """The stage's result to be; a base image's triggers may ask for stages late."""

@@ -135,10 +135,11 @@ class Target:
 
     def remove(self, path: bytes) -> None:
         """Take away what is at `path` and below it."""
-        for name in [n for n in self._planned if n == path or n.startswith(path + b"/")]:
-            del self._planned[name]
-        for name in [n for n in self._above if n == path or n.startswith(path + b"/")]:
-            del self._above[name]
+        below = path + b"/" if self.is_directory(path) else None
+        for known in (self._planned, self._above):
+            known.pop(path, None)
+            for name in [n for n in known if n.startswith(below)] if below else ():
+                del known[name]
         self._hidden.add(path)
 
     def note(self, path: bytes) -> None:

@@ -36,15 +36,13 @@ def expand_in_tree(tree: Tree, pattern: str) -> list[bytes]:
     cleaned = posixpath.normpath("/" + pattern).lstrip("/")
     plain, wild = split_wildcards(cleaned)
     resolved = tree.resolve(os.fsencode(plain))
-    if not wild and resolved is None:
+    if resolved is None:
         raise BuildError(
             f"{pattern!r}: not found in the stage or image that it is copied from",
             "check the path; it is relative to that file system's root",
         )
     if not wild:
         return [os.fsencode(plain)]
-    if resolved is None:
-        return []
 
     def names(directory: str) -> list[str]:
         node = tree.get(os.fsencode(directory))

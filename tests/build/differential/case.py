@@ -10,6 +10,7 @@ A case begins with ``=== NAME``.  Its sections begin with ``--- `` and one of:
 - ``fails``: the build fails; each line stands in the message of both builders
 - ``differs``: what oakum does otherwise, and why: lines of ``WHAT: reason``, where WHAT is
   ``outcome``, ``history``, ``config KEY`` or ``file PATH``
+- ``kept``: why the record cannot be made anew by the BuildKit of ``make records``
 - ``note``: anything
 """
 
@@ -49,7 +50,7 @@ class Case(msgspec.Struct, frozen=True):
         built = sorted(
             (key, text)
             for key, text in self.sections.items()
-            if key not in ("fails", "differs", "note")
+            if key not in ("fails", "differs", "kept", "note")
         )
         return hashlib.sha256(repr(built).encode()).hexdigest()[:12]
 

@@ -44,9 +44,8 @@ class Engine:
 
     def shown(self, record: Record) -> Record:
         """The record without what the machine brings in."""
-        raw = json.dumps([record.error, record.files, record.config, record.history])
-        error, files, config, history = json.loads(raw.replace(self.server, "@SERVER@"))
-        return without_recent_times(Record("", error, files, config, history))
+        raw = json.dumps(msgspec.to_builtins(record)).replace(self.server, "@SERVER@")
+        return without_recent_times(msgspec.convert(json.loads(raw), Record))
 
 
 class BuildKit(Engine):

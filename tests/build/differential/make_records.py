@@ -42,7 +42,8 @@ def _write(engine: BuildKit, topic: str, cases: list[Case], only_new: bool) -> i
     made = {}
     wrong = 0
     for case in cases:
-        if only_new and kept.get(case.name, {}).get("case") == case.mark:
+        known = kept.get(case.name, {}).get("case") == case.mark
+        if known and (only_new or "kept" in case.sections):
             made[case.name] = kept[case.name]
             continue
         record = msgspec.structs.replace(engine.record(case), case=case.mark)
@@ -61,7 +62,7 @@ def _complain(case: Case, record: Record) -> int:
         print(f"{case.id}: it does not fail", file=sys.stderr)
         return 1
     missing = [one for one in words if one.lower() not in record.error.lower()]
-    if "fails" in case.sections and not missing:
+    if "outcome" in case.differs() or ("fails" in case.sections and not missing):
         return 0
     print(f"{case.id}: {record.error} (lacks {missing})", file=sys.stderr)
     return 1

@@ -37,6 +37,8 @@ class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """Mark of the case."""
     error: str | None = None
     """The message, where it failed."""
+    on_base: bool = True
+    """Whether the image stands on the base image."""
     files: Files = {}
     """Path → description, for what is not as in the base image; "gone" for what is missing."""
     config: dict[str, Any] = {}
@@ -128,6 +130,7 @@ def image_record(
 ) -> Record:
     """The record of an image."""
     files = merge(layers)
+    base = base if base_history else {}
     changed = {path: text for path, text in files.items() if base.get(path) != text}
     changed.update({path: "gone" for path in base if path not in files})
     shown = {key: value for key, value in (config.get("config") or {}).items() if value}
@@ -138,7 +141,12 @@ def image_record(
         line.get("created_by", "") + (" (empty)" if line.get("empty_layer") else "")
         for line in config.get("history") or []
     ]
-    return Record(files=dict(sorted(changed.items())), config=shown, history=lines[base_history:])
+    return Record(
+        on_base=base_history > 0,
+        files=dict(sorted(changed.items())),
+        config=shown,
+        history=lines[base_history:],
+    )
 
 
 def without_recent_times(record: Record) -> Record:
@@ -160,7 +168,10 @@ def differences(expected: Record, found: Record, base: Files) -> dict[str, tuple
         return {"outcome": (expected.error or "built", found.error or "built")}
     if expected.error is not None:
         return {}
+    if expected.on_base != found.on_base:
+        return {"history": (expected.history, found.history)}
     differ: dict[str, tuple[object, object]] = {}
+    base = base if expected.on_base else {}
     for path in sorted({*expected.files, *found.files}):
         pair = (expected.files.get(path, base.get(path)), found.files.get(path, base.get(path)))
         if pair[0] != pair[1] and pair[0] != _timeless(pair[1]):
