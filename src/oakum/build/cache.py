@@ -18,7 +18,7 @@ from oakum.layer import Layer, known_index
 from oakum.oci import Digest
 from oakum.store import Store
 
-CACHE_VERSION = "1"
+CACHE_VERSION = "2"
 _MOST_RESULTS = 16
 
 
