@@ -67,17 +67,6 @@ class Snapshots:
         """The merged view of a stack."""
         return Tree.of(self.indexes(layers))
 
-    def lowers(self, layers: Sequence[Layer]) -> list[Path]:
-        """The directories to mount for a stack, the lowest first.
-
-        What lies below a layer that empties the whole root is left out: overlayfs takes no notice
-        of an opaque mark on the root of a lower layer.
-        """
-        directories = self.directories(layers)
-        indexes = self.indexes(layers)
-        emptied = [n for n, index in enumerate(indexes) if _empties_root(index)]
-        return directories[emptied[-1] :] if emptied else directories
-
     def directories(self, layers: Sequence[Layer]) -> list[Path]:
         """A directory for every layer of the stack, unpacked side by side where need be."""
         return self._unpacked(layers, {n: self._name(layers, n) for n in range(len(layers))})
@@ -86,13 +75,16 @@ class Snapshots:
         """What an overlay of the stack is mounted from, the lowest first.
 
         An overlay takes no directory twice, so a layer that stands in the stack again has a copy
-        of its own; a layer that holds nothing is left out.
+        of its own; a layer that holds nothing is left out, and so is what lies below one that
+        empties the whole root: overlayfs takes no notice of an opaque mark on a lower root.
         """
         names: dict[int, str] = {}
         times: dict[str, int] = {}
         for number, index in enumerate(self.indexes(layers)):
             if not index.entries:
                 continue
+            if _empties_root(index):
+                names.clear()
             name = self._name(layers, number)
             times[name] = times.get(name, 0) + 1
             again = f"{name[:16]}-{times[name]}-{name}"
