@@ -74,21 +74,15 @@ class Snapshots:
     def lowers(self, layers: Sequence[Layer]) -> list[Path]:
         """What an overlay of the stack is mounted from, the lowest first.
 
-        An overlay takes no directory twice, so a layer that stands in the stack again has a copy
-        of its own; a layer that holds nothing is left out, and so is what lies below one that
-        empties the whole root: overlayfs takes no notice of an opaque mark on a lower root.
+        A layer that holds nothing is left out, and so is what lies below one that empties the
+        whole root: overlayfs takes no notice of an opaque mark on a lower root.
         """
         names: dict[int, str] = {}
-        times: dict[str, int] = {}
         for number, index in enumerate(self.indexes(layers)):
-            if not index.entries:
-                continue
             if _empties_root(index):
                 names.clear()
-            name = self._name(layers, number)
-            times[name] = times.get(name, 0) + 1
-            again = f"{name[:16]}-{times[name]}-{name}"
-            names[number] = name if times[name] == 1 else again
+            if index.entries:
+                names[number] = self._name(layers, number)
         return self._unpacked(layers, names)
 
     def _unpacked(self, layers: Sequence[Layer], names: dict[int, str]) -> list[Path]:
