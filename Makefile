@@ -40,7 +40,7 @@ format: venv
 
 # What the builder is compared with: made anew by a real BuildKit, in a root of its own.
 records: system venv
-	cd tests && ../$(BIN)/python -m build.differential.make_records
+	cd tests && ../$(BIN)/python -m builder.differential.make_records
 
 demo: demo-system venv
 	PYTHONPATH=tests $(BIN)/python demo/demo.py

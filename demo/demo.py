@@ -99,12 +99,12 @@ def make_project(base: str) -> tuple[Path, str]:
 
 def pins_of(base: str) -> list[str]:
     """``package=version`` of packages that have a newer version in the base image's archive."""
-    from oakum.build import Images
+    from oakum.builder import Images
     from oakum.oci import host_platform
-    from oakum.patch import RepositoryOptions
-    from oakum.patch.sources import Shelves
     from oakum.store import Store
     from oakum.transport import RegistryOptions
+    from oakum.verbs import RepositoryOptions
+    from oakum.verbs.sources import Shelves
 
     with Store() as store:
         image = Images(store, RegistryOptions()).find(base, host_platform())

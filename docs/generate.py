@@ -58,10 +58,10 @@ def usage(name: str, command: click.Command) -> str:
 
 def documents() -> dict[str, Any]:
     """The JSON documents by name."""
-    from oakum.build import Pruned
-    from oakum.patch import Locked, Plan, Proof, PulledImage, Rebuilt, Scan
-    from oakum.patch.results import DOCUMENTS
+    from oakum.builder import Pruned
     from oakum.store import Checked, Usage
+    from oakum.verbs import Locked, Plan, Proof, PulledImage, Rebuilt, Scan
+    from oakum.verbs.results import DOCUMENTS
 
     return {
         **DOCUMENTS,
@@ -127,7 +127,7 @@ def schemas() -> Iterator[tuple[Path, str]]:
 
 def derived_table() -> str:
     """The rules on files that no package ships."""
-    from oakum.patch.derived import RULES
+    from oakum.verbs.derived import RULES
 
     rows = [f"| `{pattern.replace('|', chr(92) + '|')}` | {reason} |" for pattern, reason in RULES]
     return "\n".join(["| paths (a regular expression) | what they are |", "|---|---|", *rows])

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from oakum.build import BuildRequest, Built, build
+from oakum.builder import BuildRequest, Built, build
 from oakum.oci import parse_reference
 from oakum.store import Store
 from support.archive import Archive, Key, Server
@@ -136,7 +136,7 @@ class Lab:
 
     def make_base(self, name: str = "base:12", *extra: str) -> str:
         """Build the base image and push it; its name."""
-        from oakum.patch import publish
+        from oakum.verbs import publish
 
         context = self.place / name.replace(":", "-").replace("/", "-")
         context.mkdir(exist_ok=True)

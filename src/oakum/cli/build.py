@@ -10,8 +10,8 @@ import typer
 from oakum.cli import options as o
 
 if TYPE_CHECKING:
-    from oakum.build import Built
-    from oakum.patch import Outcome, Published
+    from oakum.builder import Built
+    from oakum.verbs import Outcome, Published
 
 EXAMPLES = """
 Examples:
@@ -65,7 +65,7 @@ def build(
     detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Build a Dockerfile, running only the steps whose inputs changed."""
-    from oakum.build import build as build_image
+    from oakum.builder import build as build_image
     from oakum.cli.build_outputs import parse_outputs, write_outputs
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
@@ -97,7 +97,7 @@ def build(
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
-        from oakum.patch import build_result, publish, remember_lines
+        from oakum.verbs import build_result, publish, remember_lines
 
         before = [store.names.get(name) for name in names]
         built = build_image(store, request, tags=names, options=registry, progress=watch)

@@ -10,7 +10,7 @@ import msgspec
 from oakum.errors import UsageError
 
 if TYPE_CHECKING:
-    from oakum.build import Built
+    from oakum.builder import Built
     from oakum.oci import Reference
     from oakum.progress import Progress
     from oakum.store import Store
@@ -65,8 +65,8 @@ def write_outputs(
     progress: Progress,
 ) -> None:
     """Write the image to every place."""
-    from oakum.build import export
-    from oakum.patch import send
+    from oakum.builder import export
+    from oakum.verbs import send
 
     for output in outputs:
         if output.type in ("local", "tar"):

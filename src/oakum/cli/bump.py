@@ -77,8 +77,8 @@ def bump(
         certificates=ca_certificates,
     )
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
-        from oakum.patch import BumpResult, outcome_of, write_bump
-        from oakum.patch import bump as plan_bump
+        from oakum.verbs import BumpResult, outcome_of, write_bump
+        from oakum.verbs import bump as plan_bump
 
         bumped = plan_bump(
             store,

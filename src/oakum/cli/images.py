@@ -9,7 +9,7 @@ import typer
 from oakum.cli import options as o
 
 if TYPE_CHECKING:
-    from oakum.patch import Outcome
+    from oakum.verbs import Outcome
 
 IMAGES_EXAMPLES = """
 Examples:
@@ -39,7 +39,7 @@ def images(format_: o.Format = "table") -> int:
 
     check_format(format_)
     with opened_store() as store:
-        from oakum.patch import ImageList, list_images
+        from oakum.verbs import ImageList, list_images
 
         listed = ImageList(images=tuple(list_images(store)))
     if format_ == "json":
@@ -67,7 +67,7 @@ def tag(
 
     check_format(format_)
     with opened_store() as store:
-        from oakum.patch import Tagged, tag_image
+        from oakum.verbs import Tagged, tag_image
 
         descriptor, changed = tag_image(store, image, name)
         outcome: Outcome = "done" if changed else "nothing-to-do"
@@ -91,7 +91,7 @@ def rmi(
 
     check_format(format_)
     with opened_store() as store:
-        from oakum.patch import Forgotten, untag_images
+        from oakum.verbs import Forgotten, untag_images
 
         forgotten = Forgotten(outcome="done", removed=tuple(untag_images(store, names)))
     write_result(result_file, forgotten)

@@ -66,7 +66,7 @@ def lock(
         no_cache=no_cache,
     )
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
-        from oakum.patch import lock as make_lock
+        from oakum.verbs import lock as make_lock
 
         locked = make_lock(store, request, write=not check, registry=registry, progress=watch)
     write_result(result_file, locked)

@@ -48,7 +48,7 @@ def inspect(
     check_format(format_)
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
     with opened_store() as store, watching(progress, quiet) as watch:
-        from oakum.patch import inspect as inspect_image
+        from oakum.verbs import inspect as inspect_image
 
         document = inspect_image(
             store, image, platform=o.platform_of(platform), options=registry, progress=watch
@@ -88,7 +88,7 @@ def ls(
     check_format(format_)
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
     with opened_store() as store, watching(progress, quiet) as watch:
-        from oakum.patch import FileList, list_files
+        from oakum.verbs import FileList, list_files
 
         found = tuple(
             list_files(
@@ -137,7 +137,7 @@ def cat(
 
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
     with opened_store() as store, watching(progress, quiet) as watch:
-        from oakum.patch import read_file
+        from oakum.verbs import read_file
 
         for piece in read_file(
             store,

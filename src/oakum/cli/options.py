@@ -11,11 +11,11 @@ import typer
 from oakum.errors import UsageError
 
 if TYPE_CHECKING:
-    from oakum.build import BuildRequest, Secret
+    from oakum.builder import BuildRequest, Secret
     from oakum.fixes.ignore import Ignore
     from oakum.oci import Platform, Reference
-    from oakum.patch import BumpOptions, Plan, RepositoryOptions, Scan, Selection
     from oakum.transport import RegistryOptions
+    from oakum.verbs import BumpOptions, Plan, RepositoryOptions, Scan, Selection
 
 Format = Annotated[
     str, typer.Option("--format", metavar="table|json", help="How the answer is written.")
@@ -264,7 +264,7 @@ def repository_options(
     offline: bool,
 ) -> RepositoryOptions:
     """What the options say about package repositories."""
-    from oakum.patch import RepositoryOptions
+    from oakum.verbs import RepositoryOptions
 
     return RepositoryOptions(
         max_age, with_security, tuple(sources), tuple(keyrings), certificates, offline
@@ -281,8 +281,8 @@ def selection_of(
 ) -> tuple[Selection, tuple[str, ...]]:
     """What is to be fixed, and notes about reports; `beside` may hold an ``.oakumignore``."""
     from oakum.fixes.reports import merge, read_report
-    from oakum.patch import Selection
-    from oakum.patch.selection import parse_ceiling
+    from oakum.verbs import Selection
+    from oakum.verbs.selection import parse_ceiling
 
     notes: list[str] = []
     findings = None
@@ -323,7 +323,7 @@ def _ignore(ignores: list[str], files: list[Path], beside: Path | None) -> Ignor
 
 def secret_of(text: str) -> Secret:
     """``--secret id=NAME[,src=FILE][,env=VARIABLE]``, as docker has it."""
-    from oakum.build import Secret
+    from oakum.builder import Secret
 
     fields = pairs([part for part in text.split(",") if part], "--secret")
     unknown = fields.keys() - {"id", "src", "source", "env", "type"}
@@ -373,7 +373,7 @@ def build_request(
     pull: bool = False,
 ) -> BuildRequest:
     """The build that the options of ``build`` and ``rebuild`` describe."""
-    from oakum.build import BuildRequest
+    from oakum.builder import BuildRequest
     from oakum.oci import host_platform
 
     if network not in ("default", "host", "none"):
@@ -418,7 +418,7 @@ def with_lock(
     """The request with the lock beside its Dockerfile, and with the compression asked for."""
     import msgspec
 
-    from oakum.build import lock_path, read_lock
+    from oakum.builder import lock_path, read_lock
     from oakum.oci import Compression
 
     if compression not in ("gzip", "zstd"):
@@ -435,7 +435,7 @@ def with_lock(
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file as a whole."""
-    from oakum.patch.write_source import write_source
+    from oakum.verbs.write_source import write_source
 
     write_source(path, text.encode())
 
@@ -459,7 +459,7 @@ def first_platform(names: list[str]) -> str | None:
 
 def bump_options(bump_tags: str, upgrade_at: str, platforms: list[str]) -> BumpOptions:
     """How the sources are changed."""
-    from oakum.patch import BumpOptions
+    from oakum.verbs import BumpOptions
 
     if bump_tags not in ("patch", "minor", "major", "none"):
         raise UsageError(f"unknown --bump-tags {bump_tags!r}", "patch, minor, major or none")

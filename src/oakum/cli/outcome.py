@@ -19,7 +19,7 @@ from oakum.errors import (
 )
 
 if TYPE_CHECKING:
-    from oakum.patch import Failure
+    from oakum.verbs import Failure
 
 _DETAILED = {
     "done": EXIT_DONE,
@@ -65,7 +65,7 @@ def _tell(error: OakumError, format_: str | None, file: Path | None) -> None:
 
 def failure(error: OakumError) -> Failure:
     """The JSON result of a verb that failed."""
-    from oakum.patch import Failure, Proof
+    from oakum.verbs import Failure, Proof
 
     result = error.result if isinstance(error, ProofFailed) else None
     return Failure(

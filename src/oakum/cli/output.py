@@ -39,7 +39,7 @@ def show_json(value: Any) -> None:
 def write_result(path: Path | None, value: Any) -> None:
     """Write a value as JSON to the file that ``--result-file`` names."""
     if path is not None:
-        from oakum.patch.write_source import write_source
+        from oakum.verbs.write_source import write_source
 
         write_source(path, (to_json(value) + "\n").encode())
 

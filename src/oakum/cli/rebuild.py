@@ -117,8 +117,8 @@ def rebuild(
     )
     request = o.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
-        from oakum.patch import RebuildRequest
-        from oakum.patch import rebuild as rebuild_image
+        from oakum.verbs import RebuildRequest
+        from oakum.verbs import rebuild as rebuild_image
 
         rebuilt = rebuild_image(
             store,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from oakum.errors import UsageError
 
 if TYPE_CHECKING:
-    from oakum.patch import Fix, Plan, Rebuilt, Unfixed
+    from oakum.verbs import Fix, Plan, Rebuilt, Unfixed
 
 _OUTCOMES = {
     "done": "done",
@@ -24,7 +24,7 @@ def read_plan(path: Path) -> Plan:
     """The plan that ``--plan-out`` wrote; `UsageError` for anything else."""
     import msgspec
 
-    from oakum.patch import SCHEMA, Plan
+    from oakum.verbs import SCHEMA, Plan
 
     try:
         plan = msgspec.json.decode(path.read_bytes(), type=Plan)

@@ -10,7 +10,7 @@ import typer
 from oakum.cli import options as o
 
 if TYPE_CHECKING:
-    from oakum.patch import Scan
+    from oakum.verbs import Scan
 
 EXAMPLES = """
 Examples:
@@ -69,7 +69,7 @@ def scan(
     from oakum.cli.output import check_format, show_json, write_result
     from oakum.cli.session import opened_store, watching
     from oakum.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
-    from oakum.patch.selection import severity_at_least
+    from oakum.verbs.selection import severity_at_least
 
     check_format(format_)
     if fail_on is not None and fail_on not in LEVELS:
@@ -84,8 +84,8 @@ def scan(
         opened_store(runs_steps=directory is not None) as store,
         watching(progress, quiet) as watch,
     ):
-        from oakum.patch import scan as scan_image
-        from oakum.patch import scan_sources
+        from oakum.verbs import scan as scan_image
+        from oakum.verbs import scan_sources
 
         if directory is not None:
             request = o.build_request(

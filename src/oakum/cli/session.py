@@ -90,7 +90,7 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 def _leave_now(stopped: _Stopped) -> NoReturn:
     """End although threads are still at work; the kernel ends their steps and their mounts."""
-    from oakum.build.sandbox import clean_mounts
+    from oakum.builder.sandbox import clean_mounts
 
     for store in list(_OPEN):
         if store.place.made is not None:
@@ -152,7 +152,7 @@ def opened_store(*, runs_steps: bool = False) -> Iterator[Store]:
 
     root = SETTINGS.store or default_root()
     if runs_steps:
-        from oakum.build.sandbox import clean_cgroups, enter_user_namespace, keep_mounts_private
+        from oakum.builder.sandbox import clean_cgroups, enter_user_namespace, keep_mounts_private
 
         clean_cgroups()
         if os.geteuid() == 0:
@@ -173,7 +173,7 @@ def clean_up(store: Store) -> None:
     """Unmount and remove what a killed process left in the store."""
     abandoned = store.place.abandoned()
     if abandoned:
-        from oakum.build.sandbox import clean_mounts
+        from oakum.builder.sandbox import clean_mounts
 
         for path in abandoned:
             clean_mounts(path)

@@ -101,7 +101,7 @@ def prune(
     detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Remove what no name of an image and no recent build needs."""
-    from oakum.build import prune as prune_store
+    from oakum.builder import prune as prune_store
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.progress import human

@@ -61,7 +61,7 @@ def pull(
     check_format(format_)
     registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
     with opened_store() as store, watching(progress, quiet) as watch:
-        from oakum.patch import pull_image
+        from oakum.verbs import pull_image
 
         pulled = pull_image(
             store,
@@ -167,8 +167,8 @@ def _copy(
 
     check_format(format_)
     with opened_store() as store, watching(progress, quiet) as watch:
-        from oakum.patch import copy as copy_place
-        from oakum.patch import copy_result
+        from oakum.verbs import copy as copy_place
+        from oakum.verbs import copy_result
 
         copied = copy_place(
             store,

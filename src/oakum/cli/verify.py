@@ -61,7 +61,7 @@ def verify(
     chosen = bool(report or only or ignore or ignore_file or max_version)
     selection, _ = o.selection_of(report, only, ignore, ignore_file, max_version)
     with opened_store(runs_steps=run is not None) as store, watching(progress, quiet) as watch:
-        from oakum.patch import verify as verify_image
+        from oakum.verbs import verify as verify_image
 
         proof = verify_image(
             store,

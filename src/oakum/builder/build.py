@@ -1,0 +1,157 @@
+"""``build``: a Dockerfile becomes an image in the store."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import msgspec
+
+from oakum.builder.assemble import assemble
+from oakum.builder.images import Image, Images
+from oakum.builder.request import BuildRequest
+from oakum.builder.solver import Solved, Solver
+from oakum.builder.state import StageState
+from oakum.builder.steps import StepReport, Workshop
+from oakum.dockerfile import (
+    LOCK_NAME,
+    Dockerfile,
+    Lock,
+    LockedStep,
+    parse_dockerfile,
+    parse_lock,
+)
+from oakum.errors import DockerfileError, LockError, UsageError
+from oakum.oci import Reference
+from oakum.progress import Progress, silent
+from oakum.store import Store
+from oakum.transport import RegistryOptions
+
+_MAX_DOCKERFILE = 16 << 20
+
+
+class Built(msgspec.Struct, frozen=True):
+    """An image that was built."""
+
+    image: Image
+    """The image, in the store."""
+    state: StageState
+    """The finished target stage."""
+    stages: dict[str, StageState]
+    """Every stage that was needed."""
+    steps: tuple[StepReport, ...]
+    """What became of every instruction."""
+    lock: Lock
+    """What the names and the steps resolved to."""
+    dockerfile: Dockerfile
+    """The Dockerfile that was built."""
+    seconds: float
+    """How long it took."""
+
+    @property
+    def ran(self) -> int:
+        """Steps that were carried out."""
+        return sum(step.status == "ran" for step in self.steps)
+
+    @property
+    def cached(self) -> int:
+        """Steps that were taken from the cache."""
+        return sum(step.status == "cached" for step in self.steps)
+
+
+def dockerfile_path(request: BuildRequest) -> Path:
+    """Where the Dockerfile of a build is."""
+    if request.dockerfile is not None:
+        return request.dockerfile
+    if request.context is None:
+        raise UsageError("there is neither a context nor a Dockerfile", "name a directory")
+    return request.context / "Dockerfile"
+
+
+def read_dockerfile(request: BuildRequest) -> Dockerfile:
+    """The Dockerfile of a build, or the text that stands in for it."""
+    path = dockerfile_path(request)
+    if request.dockerfile_text is not None:
+        return parse_dockerfile(request.dockerfile_text, path.name)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_DOCKERFILE + 1)
+    except FileNotFoundError as error:
+        raise DockerfileError(
+            f"there is no Dockerfile at {path}", "name it with -f, or the right directory"
+        ) from error
+    except OSError as error:
+        raise DockerfileError(f"cannot read {path}: {error.strerror}", "check it") from error
+    if len(raw) > _MAX_DOCKERFILE:
+        raise DockerfileError(f"{path} is larger than 16 MiB", "is it a Dockerfile?")
+    return parse_dockerfile(raw, path.name)
+
+
+def lock_path(request: BuildRequest) -> Path:
+    """Where the lock of a build is: beside its Dockerfile."""
+    return dockerfile_path(request).with_name(LOCK_NAME)
+
+
+def read_lock(path: Path) -> Lock | None:
+    """The lock at `path`, or None when there is none."""
+    try:
+        return parse_lock(path.read_bytes(), str(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LockError(f"cannot read {path}: {error.strerror}", "check it") from error
+
+
+def build(
+    store: Store,
+    request: BuildRequest,
+    *,
+    tags: tuple[Reference, ...] = (),
+    options: RegistryOptions | None = None,
+    progress: Progress = silent,
+) -> Built:
+    """Build the target of a Dockerfile and, with `tags`, name the image in the store.
+
+    Raises an `OakumError` that says which line failed and why; the names are then as before.
+    """
+    began = time.monotonic()
+    dockerfile = read_dockerfile(request)
+    images = Images(store, options or RegistryOptions(), progress)
+    shop = Workshop(store, request, images, dockerfile, progress)
+    try:
+        solved = Solver(shop, dockerfile, images).solve()
+    finally:
+        shop.close()
+    lock = lock_of(solved, str(request.platform))
+    if request.locked:
+        _check_lock(lock, request.lock, str(request.platform))
+    image = assemble(store, solved.state, request.labels, request.source_date_epoch)
+    for tag in tags:
+        store.names.set(tag, image.root)
+    seconds = time.monotonic() - began
+    return Built(image, solved.state, solved.stages, solved.steps, lock, solved.dockerfile, seconds)
+
+
+def _check_lock(made: Lock, given: Lock | None, platform: str) -> None:
+    """`LockError` unless the lock has exactly what the build resolved to on this platform."""
+    kept = given.of_platform(platform) if given else Lock((), ())
+    now = made.of_platform(platform)
+    bases = {base.image for base in set(now.bases) ^ set(kept.bases)}
+    steps = {f"{s.stage}, RUN {s.run}" for s in now.steps if s not in kept.steps}
+    steps |= {f"{s.stage}, RUN {s.run}" for s in kept.steps if s not in now.steps}
+    moved = sorted(bases) + sorted(steps)
+    if moved:
+        raise LockError(
+            f"oakum.lock is out of date: {'; '.join(moved[:4])}",
+            "write it anew with 'oakum lock', or build without --locked",
+        )
+
+
+def lock_of(solved: Solved, platform: str) -> Lock:
+    """The lock that says what a build resolved to."""
+    steps = tuple(
+        LockedStep(step.stage, step.run, platform, step.command, step.packages)
+        for step in solved.steps
+        if step.run and step.packages
+    )
+    return Lock(solved.bases, steps)

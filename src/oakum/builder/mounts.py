@@ -1,0 +1,223 @@
+"""``RUN --mount``: what a step sees besides its root, and what of it counts for the cache."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from oakum.builder import sandbox
+from oakum.builder.context import Directory
+from oakum.builder.stack import identity
+from oakum.builder.state import StageState
+from oakum.builder.steps import Stages, Workshop
+from oakum.dockerfile import Mount
+from oakum.errors import BuildError, Unsupported
+from oakum.layer import Kind, content_identity
+from oakum.layer.disk import file_content
+from oakum.store import discard
+
+
+class MountedStep(msgspec.Struct, frozen=True):
+    """Mounts that are ready for a step."""
+
+    mounts: tuple[sandbox.Mount, ...]
+    """What to mount, in order."""
+    env: dict[str, str]
+    """Secrets that go into the environment."""
+
+
+def mount_identity(shop: Workshop, stages: Stages, mount: Mount) -> list[object]:
+    """What of a mount belongs into the step's cache key.
+
+    A cache and a secret count by id and place only: their contents never change a key.
+    """
+    shape: list[object] = [mount.type, mount.id, mount.target, mount.readonly, mount.source]
+    if mount.type == "ssh":
+        raise Unsupported("RUN --mount=type=ssh is not built yet", "use a secret mount")
+    if mount.type != "bind":
+        return shape
+    directory = stages.directory_of(mount.from_)
+    if directory is not None:
+        entries = directory.entries(mount.source or "")
+        digests = [msgspec.msgpack.encode(content_identity(found.entry)) for found in entries]
+        return [*shape, identity(digests)]
+    state = _state(stages, mount)
+    return [*shape, state.stack.content]
+
+
+def _state(stages: Stages, mount: Mount) -> StageState:
+    if not mount.from_:
+        raise BuildError("a bind mount needs a build context", "name a directory as the context")
+    return stages.state_of(mount.from_) or stages.image_of(mount.from_)
+
+
+@contextlib.contextmanager
+def open_mounts(
+    shop: Workshop, stages: Stages, mounts: Sequence[Mount], state: StageState, scratch: Path
+) -> Iterator[MountedStep]:
+    """Make every mount's source ready; what a step writes to a bind mount is thrown away."""
+    with contextlib.ExitStack() as stack:
+        ready: list[sandbox.Mount] = []
+        env: dict[str, str] = {}
+        for number, mount in enumerate(mounts):
+            place = scratch / f"mount-{number}"
+            place.mkdir()
+            target = _target(state, mount)
+            if mount.type == "tmpfs":
+                ready.append(sandbox.Mount("tmpfs", target, None, False, mount.size))
+            elif mount.type == "cache":
+                source = stack.enter_context(_cache(shop, stages, mount, target, place))
+                ready.append(sandbox.Mount("bind", target, source, mount.readonly))
+            elif mount.type == "secret":
+                _secret(shop, mount, target, place, ready, env)
+            else:
+                source = stack.enter_context(_bind(shop, stages, mount, place))
+                ready.append(sandbox.Mount("bind", target, source, mount.readonly))
+        yield MountedStep(tuple(ready), env)
+
+
+def _target(state: StageState, mount: Mount) -> str:
+    if mount.target:
+        return os.path.normpath(os.path.join(state.workdir, mount.target))
+    if mount.type == "secret":
+        return f"/run/secrets/{mount.id or os.path.basename(mount.source)}"
+    raise BuildError(f"a {mount.type} mount needs a target", "write --mount=…,target=/path")
+
+
+@contextlib.contextmanager
+def _bind(shop: Workshop, stages: Stages, mount: Mount, place: Path) -> Iterator[Path]:
+    directory = stages.directory_of(mount.from_)
+    if directory is not None:
+        yield _copied(directory, mount.source.lstrip("/"), place)
+        return
+    state = _state(stages, mount)
+    lowers = shop.snapshots.lowers(state.stack.layers)
+    upper, work, merged = place / "upper", place / "work", place / "merged"
+    for path in (upper, work, merged):
+        path.mkdir()
+    with sandbox.stacked(shop.snapshots.how, lowers, upper, work, merged):
+        tree = shop.snapshots.tree(state.stack.layers)
+        resolved = tree.resolve(os.fsencode(mount.source.lstrip("/")))
+        if resolved is None:
+            raise BuildError(
+                f"{mount.source!r} is not in {mount.from_!r}, from which it is to be mounted",
+                "check the path",
+            )
+        yield merged / os.fsdecode(resolved)
+
+
+def _copied(directory: Directory, path: str, place: Path) -> Path:
+    """The part of a context that a bind mount shows, without what .dockerignore leaves out."""
+    root = place / "context"
+    for found in directory.entries(path):
+        relative = os.fsdecode(found.entry.path)
+        where = root / relative if relative else root
+        if found.entry.kind is Kind.DIRECTORY:
+            where.mkdir(parents=True, exist_ok=True)
+        elif found.entry.kind is Kind.SYMLINK:
+            os.symlink(found.entry.link, os.fsencode(where))
+        elif found.entry.kind is Kind.FILE:
+            with where.open("wb") as file:
+                for piece in file_content(found.source):
+                    file.write(piece)
+        if found.entry.kind is not Kind.SYMLINK:
+            os.chmod(where, found.entry.mode)
+        os.utime(where, (found.entry.mtime, found.entry.mtime), follow_symlinks=False)
+    return root
+
+
+@contextlib.contextmanager
+def _cache(
+    shop: Workshop, stages: Stages, mount: Mount, target: str, place: Path
+) -> Iterator[Path]:
+    """The directory of a cache mount: shared, one user at a time, or one of several."""
+    name = hashlib.sha256((mount.id or target).encode()).hexdigest()[:32]
+    base = shop.store.cache("mounts") / name
+    base.mkdir(exist_ok=True)
+    (base / "id").write_text(mount.id or target)
+    for number in range(10_000):
+        path = base / str(number if mount.sharing == "private" else 0)
+        handle = os.open(base / f"{path.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            if mount.sharing == "private":
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+            elif mount.sharing == "locked":
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if not path.is_dir():
+                _new_cache(shop, stages, mount, path, place)
+            source = path / mount.source.lstrip("/") if mount.source and not mount.from_ else path
+            yield source
+            return
+        finally:
+            os.close(handle)
+    raise BuildError(f"no free private cache {mount.id or target!r}", "prune the store")
+
+
+def _new_cache(shop: Workshop, stages: Stages, mount: Mount, path: Path, place: Path) -> None:
+    made = Path(tempfile.mkdtemp(dir=path.parent))
+    if mount.from_:
+        with _bind(shop, stages, mount, place) as source:
+            shutil.copytree(source, made, symlinks=True, dirs_exist_ok=True)
+    os.chmod(made, 0o755 if mount.mode is None else mount.mode)
+    os.chown(made, mount.uid or 0, mount.gid or 0)
+    try:
+        made.rename(path)
+    except OSError:
+        discard(made)
+
+
+def _secret(
+    shop: Workshop,
+    mount: Mount,
+    target: str,
+    place: Path,
+    ready: list[sandbox.Mount],
+    env: dict[str, str],
+) -> None:
+    name = mount.id or os.path.basename(mount.source or target)
+    value = _secret_value(shop, name)
+    if value is None:
+        if mount.required:
+            raise BuildError(
+                f"secret {name}: not found, and the step requires it",
+                f"pass --secret id={name},src=FILE or --secret id={name},env=NAME",
+            )
+        return
+    if mount.env is not None:
+        env[mount.env or name] = value.decode("utf-8", "surrogateescape")
+        if not mount.target:
+            return
+    file = place / "secret"
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as writer:
+        writer.write(value)
+    os.chmod(file, 0o400 if mount.mode is None else mount.mode)
+    os.chown(file, mount.uid or 0, mount.gid or 0)
+    ready.append(sandbox.Mount("bind", target, file, True))
+
+
+def _secret_value(shop: Workshop, name: str) -> bytes | None:
+    for secret in shop.request.secrets:
+        if secret.id != name:
+            continue
+        if secret.env is not None:
+            text = os.environ.get(secret.env)
+            return None if text is None else text.encode("utf-8", "surrogateescape")
+        try:
+            return (secret.file or Path(name)).read_bytes()
+        except OSError as error:
+            raise BuildError(
+                f"cannot read the file of secret {name}: {error.strerror}", "check --secret"
+            ) from error
+    return None

@@ -1,0 +1,374 @@
+"""RUN: a command in the sandbox on top of the stack, and the layer of what it changed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from oakum.builder import sandbox
+from oakum.builder.cache import StepResult
+from oakum.builder.lock_pins import apt_files, broken_promises
+from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
+from oakum.builder.preflight import check_pins
+from oakum.builder.sandboxed import run_on_layers
+from oakum.builder.stack import identity
+from oakum.builder.state import PROXY_ARGS, StageState
+from oakum.builder.steps import Found, NotCached, Stages, Workshop
+from oakum.dockerfile import (
+    Heredoc,
+    Instruction,
+    LockedStep,
+    Mount,
+    command_mark,
+    heredoc_marker,
+    parse_mount,
+)
+from oakum.errors import BuildError, LockError, Unsupported
+from oakum.packages import parse_status
+from oakum.progress import Event
+from oakum.store import discard
+from oakum.tree import Tree
+
+_STATUS = "var/lib/dpkg/status"
+_FLAGS = {"mount", "network", "security"}
+_PIPES = "/dev/pipes"
+"""Where heredocs that are programs stand in a step, as BuildKit has it."""
+
+
+class _Run:
+    """A RUN, read: what it executes and what it sees."""
+
+    def __init__(
+        self,
+        shop: Workshop,
+        state: StageState,
+        instruction: Instruction,
+        expand: Callable[[str], str],
+    ) -> None:
+        _check_flags(instruction)
+        self.instruction = instruction
+        script, self.program = script_of(instruction)
+        self.argv = [*instruction.arguments] if instruction.json else [*state.shell, script]
+        self.network = instruction.flag("network") or shop.request.network
+        if self.network not in ("default", "host", "none"):
+            raise BuildError(f"unsupported network mode {self.network!r}", "default, host, none")
+        self.security = instruction.flag("security") or "sandbox"
+        if self.security not in ("sandbox", "insecure"):
+            raise BuildError(f"unsupported security mode {self.security!r}", "sandbox")
+        if self.security == "insecure":
+            raise Unsupported(
+                f"line {instruction.first_line}: RUN --security=insecure is not built by oakum",
+                "do what needs it outside of the build",
+            )
+        self.mounts: list[Mount] = [
+            parse_mount(flag.value or "", expand)
+            for flag in instruction.flags
+            if flag.name == "mount"
+        ]
+        self.arguments = {n: state.env.get(n, value or "") for n, value in state.args.items()}
+        self.env = {**_given_proxies(shop.request.build_args), **state.env}
+
+    def history(self, state: StageState) -> str:
+        """The history line, as BuildKit writes it."""
+        prefix = ""
+        if self.arguments:
+            pairs = " ".join(f"{k}={v}" for k, v in self.arguments.items())
+            prefix = f"|{len(self.arguments)} {pairs} "
+        return f"RUN {prefix}{' '.join(self.argv)} # buildkit"
+
+
+def _given_proxies(arguments: Mapping[str, str]) -> dict[str, str]:
+    """Proxies given as build arguments: a step sees them without ARG, in both spellings."""
+    found: dict[str, str] = {}
+    for name in sorted(PROXY_ARGS):
+        if name in arguments:
+            found[name.upper()] = found[name.lower()] = arguments[name]
+    return found
+
+
+def _check_flags(instruction: Instruction) -> None:
+    for flag in instruction.flags:
+        if flag.name not in _FLAGS:
+            raise Unsupported(
+                f"line {instruction.first_line}: RUN --{flag.name} is not built yet: "
+                f"{instruction.original}",
+                "build this Dockerfile with docker for now",
+            )
+
+
+def script_of(instruction: Instruction) -> tuple[str, Heredoc | None]:
+    """The shell text of a RUN in shell form, its heredocs included as the shell wants them.
+
+    A heredoc that is the whole script and names its interpreter is a program of its own, and comes
+    as the second value.
+    """
+    text = instruction.arguments[0] if instruction.arguments else ""
+    if instruction.json or not instruction.heredocs:
+        return text, None
+    first = instruction.heredocs[0]
+    if heredoc_marker(text.strip()) is not None:
+        program = first if first.text.startswith("#!") else None
+        return (f"{_PIPES}/{first.name}" if program else first.text), program
+    parts = [text]
+    for heredoc in instruction.heredocs:
+        parts.append(f"\n{heredoc.content}{heredoc.name}")
+    return "".join(parts), None
+
+
+def run_instruction(
+    shop: Workshop,
+    stages: Stages,
+    state: StageState,
+    instruction: Instruction,
+    expand: Callable[[str], str],
+    stage: str,
+    number: int,
+) -> Found:
+    """Carry out a RUN, or take its layer from the cache."""
+    began = time.monotonic()
+    run = _Run(shop, state, instruction, expand)
+    mark = run_mark(instruction)
+    entry = _entry(shop, stage, number, mark)
+    pins = entry.packages if entry else None
+    # An entry that is the step's by its number alone was made for another command: what it
+    # installs is held at those versions, but nobody promised that it installs just that.
+    promised = pins if entry and entry.command in ("", mark) else None
+    sources = [mount_identity(shop, stages, mount) for mount in run.mounts]
+    key = _key(shop, state, run, sources)
+    why = "no result of these inputs in the cache"
+    if shop.request.no_cache or stage in shop.request.no_cache_filter:
+        why = "the cache was not to be used"
+    else:
+        found = shop.cache.find(key, promised)
+        if found is not None:
+            state.add_history(run.history(state), empty=False)
+            return Found(found, True, time.monotonic() - began, command=mark)
+        if promised is not None and shop.cache.results(key):
+            why = "the lock asks for other package versions"
+    if shop.request.only_cached:
+        raise NotCached(stage, instruction)
+    with shop.slots:
+        result = _execute(shop, stages, state, run, (pins, promised), stage)
+    shop.cache.put(key, result)
+    state.add_history(run.history(state), empty=False)
+    return Found(result, False, time.monotonic() - began, why, mark)
+
+
+def run_mark(instruction: Instruction) -> str:
+    """What a lock finds a RUN by when lines move: its words."""
+    if instruction.json:
+        return command_mark(" ".join(instruction.arguments))
+    script, program = script_of(instruction)
+    return command_mark(script if program is None else program.text)
+
+
+def _entry(shop: Workshop, stage: str, number: int, mark: str) -> LockedStep | None:
+    lock = shop.request.lock
+    return lock.step(stage, number, str(shop.request.platform), mark) if lock else None
+
+
+def _key(shop: Workshop, state: StageState, run: _Run, sources: Sequence[object]) -> str:
+    return identity(
+        [
+            "run",
+            state.stack.content,
+            run.argv,
+            sorted(run.env.items()),
+            state.workdir,
+            state.user,
+            run.network,
+            sorted(shop.request.add_hosts),
+            list(sources),
+            str(state.platform),
+            [run.program.name, run.program.text] if run.program else [],
+        ]
+    )
+
+
+def _execute(
+    shop: Workshop,
+    stages: Stages,
+    state: StageState,
+    run: _Run,
+    locks: tuple[Mapping[str, str] | None, Mapping[str, str] | None],
+    stage: str,
+) -> StepResult:
+    pins, promised = locks
+    began = time.monotonic()
+    tree = shop.snapshots.tree(state.stack.layers)
+    check_pins(shop, state, tree, run.instruction)
+    scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.store.place.scratch))
+    upper = scratch / "kept" / "fs"
+    upper.mkdir(parents=True)
+    os.chmod(upper, 0o755)
+    try:
+        try:
+            status = _sandboxed(shop, stages, state, run, pins, tree, scratch, upper, stage)
+        except sandbox.CannotStart as error:
+            where = f"line {run.instruction.first_line}: {run.instruction.original[:300]}"
+            raise BuildError(f"{where}: {error.what}", error.todo) from error
+        if status != 0:
+            raise BuildError(
+                f"line {run.instruction.first_line}: the step failed, exit code: {status}: "
+                f"{run.instruction.original[:300]}",
+                "its output stands above; fix the command and build again",
+            )
+        _keep_kernels_directories(tree, upper)
+        epoch = shop.request.source_date_epoch
+        layer, content = shop.layering.of_upper(
+            upper, state.epoch if epoch is None else epoch, marked=shop.snapshots.how == "copy"
+        )
+        packages = _changed_packages(shop, state, tree, upper)
+        _check_lock(run.instruction, packages, promised)
+        shop.snapshots.keep(scratch / "kept", layer.diff_id)
+    finally:
+        discard(scratch)
+    seconds = time.monotonic() - began
+    return StepResult(layer, content, packages, 0, seconds=seconds)
+
+
+def _sandboxed(
+    shop: Workshop,
+    stages: Stages,
+    state: StageState,
+    run: _Run,
+    locked: Mapping[str, str] | None,
+    tree: Tree,
+    scratch: Path,
+    upper: Path,
+    stage: str,
+) -> int:
+    files = shop.files(state.stack.layers, tree)
+    user = sandbox.resolve_user(
+        state.user or None, files.read("etc/passwd"), files.read("etc/group")
+    )
+    user = msgspec.structs.replace(user, groups=tuple({*user.groups, user.gid}))
+    lowers = shop.snapshots.lowers(state.stack.layers)
+    offered = _offered(shop, files.read("etc/apt/preferences"), locked)
+    task = f"step {stage}:{run.instruction.first_line}"
+
+    def output(data: bytes) -> None:
+        shop.progress(Event(task, "log", data.decode("utf-8", "replace")))
+
+    with open_mounts(shop, stages, run.mounts, state, scratch) as extra:
+        env = _environment(run, user.home, offered, extra)
+        step = sandbox.Step(
+            root=scratch / "root",
+            argv=tuple(run.argv),
+            env=tuple(f"{name}={value}" for name, value in env.items()),
+            cwd=state.workdir,
+            user=user,
+            mounts=(*extra.mounts, *_program_mounts(run, scratch)),
+            files=offered,
+            network=run.network,  # type: ignore[arg-type]
+            add_hosts=shop.request.add_hosts,
+        )
+        certificates = _certificates(shop, lowers, scratch)
+        if certificates is not None:
+            step = msgspec.structs.replace(
+                step,
+                env=(*step.env, *certificates.env),
+                files={**step.files, **certificates.files},
+            )
+            lowers = [*lowers, scratch / "certificates"]
+        status = run_on_layers(
+            shop.runtime(),
+            step,
+            lowers,
+            upper,
+            scratch,
+            output,
+            shop.cancelled,
+            how=shop.snapshots.how,
+        )
+    if certificates is not None:
+        sandbox.withdraw_ca(certificates, upper)
+    return status
+
+
+def _program_mounts(run: _Run, scratch: Path) -> list[sandbox.Mount]:
+    """A heredoc that is a program, as a file in the step."""
+    if run.program is None:
+        return []
+    pipes = scratch / "pipes"
+    pipes.mkdir()
+    file = pipes / run.program.name
+    file.write_bytes(run.program.text.encode("utf-8", "surrogateescape"))
+    file.chmod(0o755)
+    return [sandbox.Mount("bind", _PIPES, pipes, True)]
+
+
+def _keep_kernels_directories(tree: Tree, upper: Path) -> None:
+    """The directories that every step has become the image's, as docker leaves them."""
+    for name in ("dev", "proc", "sys"):
+        if tree.get(name.encode()) is None and not os.path.lexists(upper / name):
+            (upper / name).mkdir()
+            (upper / name).chmod(0o755)
+
+
+def _certificates(
+    shop: Workshop, lowers: Sequence[Path], scratch: Path
+) -> sandbox.OfferedCertificates | None:
+    """Further certificate authorities for the step, as a layer that is no part of the image."""
+    bundle = shop.request.ca_certificates
+    if bundle is None:
+        return None
+    for name in ("certificates", "certificates-upper", "certificates-work", "certificates-root"):
+        (scratch / name).mkdir()
+    upper, work = scratch / "certificates-upper", scratch / "certificates-work"
+    root = scratch / "certificates-root"
+    with sandbox.stacked(shop.snapshots.how, lowers, upper, work, root):
+        return sandbox.offer_ca(bundle, root, scratch / "certificates")
+
+
+def _offered(
+    shop: Workshop, preferences: bytes | None, locked: Mapping[str, str] | None
+) -> dict[str, bytes]:
+    return apt_files(locked, preferences) if locked else {}
+
+
+def _environment(
+    run: _Run, home: str, offered: Mapping[str, bytes], extra: MountedStep
+) -> dict[str, str]:
+    env = dict(run.env)
+    for pair in sandbox.proxy_environment(os.environ):
+        name, _, value = pair.partition("=")
+        env.setdefault(name, value)
+    env.setdefault("HOME", home)
+    env.update(extra.env)
+    if offered:
+        env["APT_CONFIG"] = "/dev/.oakum/apt.conf"
+    return env
+
+
+def _changed_packages(shop: Workshop, state: StageState, tree: Tree, upper: Path) -> dict[str, str]:
+    """What the step did to dpkg's database: new versions, and "" for what it removed."""
+    place = upper / _STATUS
+    if not place.is_file() or place.is_symlink():
+        return {}
+    before = shop.files(state.stack.layers, tree).read(_STATUS)
+    old = parse_status(before) if before else {}
+    new = parse_status(place.read_bytes())
+    was = {f"{n}:{a}": p.version for (n, a), p in old.items() if p.installed}
+    now = {f"{n}:{a}": p.version for (n, a), p in new.items() if p.installed}
+    changed = {name: version for name, version in now.items() if was.get(name) != version}
+    changed.update(dict.fromkeys(was.keys() - now.keys(), ""))
+    return dict(sorted(changed.items()))
+
+
+def _check_lock(
+    instruction: Instruction, packages: Mapping[str, str], locked: Mapping[str, str] | None
+) -> None:
+    broken = broken_promises(packages, locked)
+    if broken:
+        raise LockError(
+            f"line {instruction.first_line}: the step did not install what oakum.lock says: "
+            + "; ".join(broken[:5]),
+            "the archive has moved on: 'oakum rebuild --write' raises the lock, "
+            "'oakum lock' writes it anew",
+        )

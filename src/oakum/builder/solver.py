@@ -1,0 +1,371 @@
+"""Carries out a Dockerfile: the stages that the target needs, side by side, from the cache
+where a step's inputs are known."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from oakum.builder.context import Directory
+from oakum.builder.ignore import Ignore, parse_patterns
+from oakum.builder.images import Images, reference_of
+from oakum.builder.location import located, plain_kind
+from oakum.builder.stack import Stack
+from oakum.builder.stage_builder import StageBuilder, Stopped, platform_args, stage_name
+from oakum.builder.stage_graph import StageGraph
+from oakum.builder.state import PROXY_ARGS, StageState
+from oakum.builder.steps import StepReport, Workshop
+from oakum.dockerfile import (
+    Dockerfile,
+    Instruction,
+    LockedBase,
+    Stage,
+    expand,
+    find_stage,
+    parse_args,
+    parse_dockerfile,
+    stages,
+)
+from oakum.errors import BuildError, DockerfileError, OakumError, Unsupported, UsageError
+from oakum.oci import Platform, parse_platform
+from oakum.progress import Event
+
+_MAX_TRIGGERS = 200
+_TRIGGERS = "ONBUILD of the base"
+
+
+class Solved(msgspec.Struct, frozen=True):
+    """A build that is done, before an image is put together."""
+
+    state: StageState
+    """The target stage."""
+    stages: dict[str, StageState]
+    """Every stage that was needed, by name or number."""
+    steps: tuple[StepReport, ...]
+    """What became of every instruction, in the order of the Dockerfile."""
+    bases: tuple[LockedBase, ...]
+    """What the names of images resolved to."""
+    dockerfile: Dockerfile
+    """The Dockerfile that was built."""
+
+
+class Solver:
+    """One build."""
+
+    def __init__(self, shop: Workshop, dockerfile: Dockerfile, images: Images) -> None:
+        self._shop = shop
+        self._request = shop.request
+        self._images = images
+        self._dockerfile = dockerfile
+        self._globals, self._stages = stages(dockerfile)
+        contexts = self._request.contexts
+        self._graph = StageGraph(self._stages, self._base_name, contexts, dockerfile.name)
+        self._lock = threading.Lock()
+        self._futures: dict[int, Future[StageState]] = {}
+        self._reports: dict[int, list[StepReport]] = {}
+        self._bases: dict[tuple[str, str], LockedBase] = {}
+        self._directories: dict[str, Directory | None] = {}
+        self._image_states: dict[str, StageState] = {}
+
+    def solve(self) -> Solved:
+        """Build the target; raises the first error of any stage and stops the others."""
+        target = self._target()
+        self._graph.check()
+        self._note_unused_arguments()
+        needed = self._needed(target)
+        with ThreadPoolExecutor(len(self._stages), "stage") as self._pool:
+            # Every stage has a thread of its own and only ever waits for earlier stages, so no
+            # wait can be for a stage that has no thread.
+            for index in sorted(needed):
+                self._future(self._stages[index])
+            try:
+                self._wait()
+            except BaseException:
+                self._shop.cancelled.set()
+                raise
+        for directory in self._directories.values():
+            if directory is not None:
+                directory.remember()
+        by_name = {stage_name(self._stages[i]): f.result() for i, f in self._futures.items()}
+        reports = tuple(one for _, some in sorted(self._reports.items()) for one in some)
+        bases = tuple(base for _, base in sorted(self._bases.items()))
+        state = by_name[stage_name(target)]
+        return Solved(state, by_name, reports, bases, self._dockerfile)
+
+    def _note_unused_arguments(self) -> None:
+        """Say which of the given build arguments no ARG declares; most often it is a slip."""
+        declared = {
+            name
+            for instruction in self._dockerfile.instructions
+            for one in (instruction, instruction.onbuild)
+            if one is not None and one.keyword == "ARG"
+            for name, _ in parse_args(one)
+        }
+        unused = self._request.build_args.keys() - declared - {*PROXY_ARGS}
+        unused = {name for name in unused if not name.startswith("BUILDKIT_")}
+        if unused:
+            text = f"no ARG declares {', '.join(sorted(unused))}"
+            self._shop.progress(Event("build arguments", "note", text))
+
+    def _future(self, stage: Stage) -> Future[StageState]:
+        """The stage's result to be; a base image's triggers may ask for stages late."""
+        with self._lock:
+            if stage.index not in self._futures:
+                self._futures[stage.index] = self._pool.submit(self._guarded, stage)
+            return self._futures[stage.index]
+
+    def _wait(self) -> None:
+        seen: set[Future[StageState]] = set()
+        first: BaseException | None = None
+        while pending := self._unseen(seen):
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                error = future.exception()
+                if error is not None and (first is None or isinstance(first, Stopped)):
+                    first = error
+                    self._shop.cancelled.set()
+            seen |= done
+        if first is not None:
+            raise first
+
+    def _unseen(self, seen: set[Future[StageState]]) -> set[Future[StageState]]:
+        with self._lock:
+            return set(self._futures.values()) - seen
+
+    def _guarded(self, stage: Stage) -> StageState:
+        try:
+            return self._build(stage)
+        except BaseException:
+            self._shop.cancelled.set()
+            raise
+
+    def _target(self) -> Stage:
+        wanted = self._request.target
+        if not self._stages:
+            raise DockerfileError(f"{self._dockerfile.name} has no FROM", "begin it with FROM")
+        if wanted is None:
+            return self._stages[-1]
+        found = find_stage(self._stages, wanted)
+        if found is None:
+            names = ", ".join(stage.name for stage in self._stages if stage.name)
+            raise UsageError(
+                f"there is no stage {wanted!r} in {self._dockerfile.name}",
+                f"its named stages are: {names or 'none'}",
+            )
+        return found
+
+    def _needed(self, target: Stage) -> set[int]:
+        needed: set[int] = set()
+        todo = [target]
+        while todo:
+            stage = todo.pop()
+            if stage.index not in needed:
+                needed.add(stage.index)
+                todo += self._graph.needs(stage)
+        return needed
+
+    def _base_name(self, stage: Stage) -> str:
+        return self._expand_global(stage.base, stage.from_)
+
+    def _global_args(self) -> dict[str, str]:
+        known = platform_args(self._request.platform, self._request.target)
+        for instruction in self._globals:
+            for name, default in parse_args(instruction):
+                if name in self._request.build_args:
+                    known[name] = self._request.build_args[name]
+                elif default is not None:
+                    known[name] = expand(default, known, self._dockerfile.escape)
+        return known
+
+    def _expand_global(self, text: str, instruction: Instruction) -> str:
+        name = expand(text, self._global_args(), self._dockerfile.escape)
+        if not name:
+            raise DockerfileError(
+                f"{self._dockerfile.name}:{instruction.first_line}: base name ({text}) should not "
+                f"be blank: {instruction.original}",
+                "give the ARG before FROM a default, or pass --build-arg",
+            )
+        return name
+
+    # What a stage asks of the others (the protocol `Stages`).
+
+    def state_of(self, stage: Stage, name: str) -> StageState | None:
+        """The finished stage that `stage` calls so; waits for it."""
+        found = self._graph.source(stage, name)
+        return None if found is None else self._await(self._future(found))
+
+    def _await(self, future: Future[StageState]) -> StageState:
+        while True:
+            try:
+                return future.result(0.1)
+            except TimeoutError:
+                if self._shop.cancelled.is_set() and not future.done():
+                    raise Stopped() from None
+            except BaseException as error:
+                raise Stopped() from error
+
+    def directory_of(self, name: str) -> Directory | None:
+        """The main build context (empty name), or a named one that is a directory."""
+        with self._lock:
+            if name not in self._directories:
+                self._directories[name] = self._open_directory(name)
+            return self._directories[name]
+
+    def _open_directory(self, name: str) -> Directory | None:
+        if not name:
+            root = self._request.context
+            if root is None:
+                return None
+            return Directory(self._shop.store, root, self._ignore(root))
+        place = self._request.contexts.get(name)
+        if place is None or "://" in place:
+            return None
+        root = Path(place).absolute()
+        if not root.is_dir():
+            raise UsageError(f"--build-context {name}: {root} is not a directory", "check it")
+        return Directory(self._shop.store, root, _ignore_file(root / ".dockerignore"))
+
+    def _ignore(self, root: Path) -> Ignore:
+        file = self._request.dockerfile or root / "Dockerfile"
+        own = file.with_name(file.name + ".dockerignore")
+        return _ignore_file(own if own.is_file() else root / ".dockerignore")
+
+    def image_of(self, name: str) -> StageState:
+        """The state of an image that something is copied from."""
+        with self._lock:
+            known = self._image_states.get(name)
+        if known is None:
+            place = self._request.contexts.get(name, name)
+            known = self._image(place, self._request.platform)
+            with self._lock:
+                self._image_states[name] = known
+        return known
+
+    # Building one stage.
+
+    def _build(self, stage: Stage) -> StageState:
+        name = self._dockerfile.name
+        try:
+            state = self._base(stage)
+        except OakumError as error:
+            raise located(error, name, stage.from_) from error
+        others = _Around(self, stage)
+        builder = StageBuilder(self._shop, others, stage, state, self._global_args())
+        self._reports[stage.index] = builder.reports
+        for instruction in self._triggers(state):
+            builder.carry_out(instruction, _TRIGGERS)
+        state.runtime.pop("OnBuild", None)
+        for instruction in stage.instructions:
+            builder.carry_out(instruction, name)
+        return state
+
+    def _triggers(self, state: StageState) -> list[Instruction]:
+        texts = list(state.runtime.get("OnBuild") or [])
+        if len(texts) > _MAX_TRIGGERS:
+            raise BuildError("the base image has more than 200 ONBUILD triggers", "it is odd")
+        found: list[Instruction] = []
+        for text in texts:
+            parsed = parse_dockerfile(f"FROM scratch\n{text}\n".encode(), _TRIGGERS)
+            if any(i.keyword in ("FROM", "ONBUILD", "MAINTAINER") for i in parsed.instructions[1:]):
+                raise BuildError(f"the base image's ONBUILD trigger {text[:200]!r} is not allowed")
+            found += parsed.instructions[1:]
+        return found
+
+    def _base(self, stage: Stage) -> StageState:
+        name = self._expand_global(stage.base, stage.from_)
+        platform = self._request.platform
+        if stage.platform:
+            platform = parse_platform(self._expand_global(stage.platform, stage.from_))
+        if name in self._request.contexts:
+            return self._based(stage, self._request.contexts[name], platform)
+        parent = self._graph.base(stage)
+        if parent is not None:
+            waited = self._await(self._future(parent))
+            return waited.child()
+        if name == "scratch":
+            state = StageState(platform)
+            state.image_platform = self._request.platform
+            state.runtime["WorkingDir"] = "/"
+            state.require_path()
+            return state
+        return self._based(stage, name, platform)
+
+    def _based(self, stage: Stage, name: str, platform: Platform) -> StageState:
+        """The state of an image that a stage begins with: its layers came by the FROM."""
+        state = self._image(name, platform)
+        state.lines = [stage.from_.first_line] * len(state.stack.layers)
+        return state
+
+    def _image(self, name: str, platform: Platform) -> StageState:
+        plain = name
+        if name.startswith(("docker-image://", "oci-layout://")):
+            plain = name.removeprefix("docker-image://")
+            plain = plain.replace("oci-layout://", "oci:", 1)
+        elif "://" in name:
+            raise Unsupported(
+                f"a build context at {name[:120]} is not built yet",
+                "name a directory, docker-image://… or oci-layout://…",
+            )
+        lock = self._request.lock
+        locked = lock.base(plain, str(platform)) if lock else None
+        refresh = self._request.pull and locked is None
+        try:
+            image = self._images.find(plain, platform, refresh=refresh, digest=locked)
+        except OakumError as error:
+            raise self._perhaps_stage(error, name) from error
+        if not plain.startswith("oci:"):
+            reference = reference_of(plain)
+            digest = reference.digest or locked or image.root.digest
+            with self._lock:
+                self._bases[plain, str(platform)] = LockedBase(plain, str(platform), digest)
+        state = StageState.of_image(image.config, Stack.of_base(image.layers))
+        state.platform = platform
+        state.epoch = _seconds(image.config.created)
+        return state
+
+    def _perhaps_stage(self, error: OakumError, name: str) -> OakumError:
+        """The error of an image that was not found, when a stage may have been meant."""
+        names = [stage.name for stage in self._stages if stage.name]
+        kind = plain_kind(error)
+        if not names or any(mark in name for mark in "/:@.") or kind is OakumError:
+            return error
+        return kind(error.what, f"no stage is called {name!r}; stages: {', '.join(names)}")
+
+
+class _Around:
+    """The other stages, as one stage sees them: only those before it."""
+
+    def __init__(self, solver: Solver, stage: Stage) -> None:
+        self._solver = solver
+        self._stage = stage
+
+    def state_of(self, name: str) -> StageState | None:
+        return self._solver.state_of(self._stage, name)
+
+    def directory_of(self, name: str) -> Directory | None:
+        return self._solver.directory_of(name)
+
+    def image_of(self, name: str) -> StageState:
+        return self._solver.image_of(name)
+
+
+def _seconds(created: str | None) -> int:
+    if not created:
+        return 0
+    try:
+        return max(0, int(datetime.fromisoformat(created[:19] + "+00:00").timestamp()))
+    except ValueError:
+        return 0
+
+
+def _ignore_file(path: Path) -> Ignore:
+    try:
+        return Ignore(parse_patterns(path.read_bytes()))
+    except FileNotFoundError:
+        return Ignore(())
+    except OSError as error:
+        raise BuildError(f"cannot read {path}: {error.strerror}", "check it") from error

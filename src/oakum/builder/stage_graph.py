@@ -1,0 +1,114 @@
+"""Which stages a stage is made of: its base, and those that it copies or mounts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from oakum.builder.location import located
+from oakum.dockerfile import Instruction, Stage, expand, find_stage, parse_mount
+from oakum.errors import DockerfileError
+
+
+class StageGraph:
+    """The stages of a Dockerfile and what they refer to."""
+
+    def __init__(
+        self,
+        stages: tuple[Stage, ...],
+        base_name: Callable[[Stage], str],
+        contexts: Mapping[str, str],
+        file: str,
+    ) -> None:
+        self._file = file
+        self._stages = stages
+        self._base_name = base_name
+        self._contexts = contexts
+
+    def base(self, stage: Stage) -> Stage | None:
+        """The stage that `stage` starts from; None when it starts from an image.
+
+        A name after FROM is that of an earlier stage only as it is spelled in small letters.
+        """
+        name = self._base_name(stage)
+        if name in self._contexts:
+            return None
+        return next((s for s in reversed(self._stages[: stage.index]) if s.name == name), None)
+
+    def source(self, stage: Stage, name: str) -> Stage | None:
+        """The stage that `stage` copies or mounts from by name (any case) or number.
+
+        None when `name` is an image or a build context.  Raises `DockerfileError` for a number
+        that no stage has, and for a stage that does not stand before.
+        """
+        if name in self._contexts:
+            return None
+        found = find_stage(self._stages, name)
+        if found is None and name.isdecimal():
+            raise DockerfileError(
+                f"invalid stage index {name}",
+                f"the stages are numbered from 0 to {len(self._stages) - 1}",
+            )
+        if found is not None and found.index >= stage.index:
+            raise DockerfileError(
+                f"cannot copy from stage {name!r}, which does not stand before",
+                "move the stage up",
+            )
+        return found
+
+    def needs(self, stage: Stage) -> list[Stage]:
+        """The stages that `stage` needs, as far as its own lines say."""
+        base = self.base(stage)
+        found = [base] if base is not None else []
+        for instruction in stage.instructions:
+            try:
+                others = [self.source(stage, name) for name in self._references(instruction)]
+            except DockerfileError as error:
+                raise located(error, self._file, instruction) from error
+            found += [other for other in others if other is not None]
+        return found
+
+    def _references(self, instruction: Instruction) -> list[str]:
+        try:
+            return references(instruction)
+        except DockerfileError as error:
+            raise located(error, self._file, instruction) from error
+
+    def check(self) -> None:
+        """`DockerfileError` for stages that need themselves."""
+        for stage in self._stages:
+            if self._leads_to(stage, stage, set()):
+                circle = DockerfileError(
+                    f"circular dependency of stage {stage.name or stage.index}",
+                    "let it not copy from itself, nor from a stage that copies from it",
+                )
+                raise located(circle, self._file, stage.from_)
+
+    def _leads_to(self, stage: Stage, goal: Stage, seen: set[int]) -> bool:
+        if stage.index in seen:
+            return False
+        seen.add(stage.index)
+        names = [name for i in stage.instructions for name in self._references(i)]
+        others = [find_stage(self._stages, n) for n in names if n not in self._contexts]
+        for other in [*others, self.base(stage)]:
+            if other is not None and (other is goal or self._leads_to(other, goal, seen)):
+                return True
+        return False
+
+
+def references(instruction: Instruction) -> list[str]:
+    """Names that may be stages: of ``COPY --from`` and ``RUN --mount=from``.
+
+    Raises `DockerfileError` where the name of COPY is not plain.
+    """
+    if instruction.keyword == "COPY":
+        name = instruction.flag("from") or ""
+        if name and expand(name, {}, instruction.escape) != name:
+            raise DockerfileError(
+                f"COPY --from={name[:80]} does not take variables",
+                "make a stage with FROM and an ARG before it, and copy from that stage",
+            )
+        return [name] if name else []
+    if instruction.keyword != "RUN":
+        return []
+    mounts = [parse_mount(f.value or "", str) for f in instruction.flags if f.name == "mount"]
+    return [mount.from_ for mount in mounts if mount.from_]

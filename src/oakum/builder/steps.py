@@ -1,0 +1,141 @@
+"""What every kind of step shares: where it runs, what it may use, what it reports."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from oakum.builder.cache import BuildCache, StepResult
+from oakum.builder.context import Directory
+from oakum.builder.images import Images
+from oakum.builder.layering import Layering
+from oakum.builder.request import BuildRequest
+from oakum.builder.sandbox import Runtime, find_runtime
+from oakum.builder.snapshot import Snapshots
+from oakum.builder.state import StageState
+from oakum.dockerfile import Dockerfile, Instruction, Mention, mentions
+from oakum.errors import OakumError
+from oakum.layer import Layer
+from oakum.progress import Event, Progress
+from oakum.store import Store
+from oakum.tree import ImageTree, Tree
+
+
+class StepReport(msgspec.Struct, frozen=True):
+    """What became of one instruction."""
+
+    stage: str
+    """Name of the stage, or its number."""
+    line: int
+    """Line of the Dockerfile."""
+    text: str
+    """The instruction, on one line."""
+    status: Literal["ran", "cached", "config"]
+    """Whether it was run, taken from the cache, or changes no files."""
+    seconds: float = 0.0
+    """How long it took now."""
+    layer: str | None = None
+    """Diff ID of its layer."""
+    packages: dict[str, str] = {}
+    """Packages that it installed or changed."""
+    run: int = 0
+    """Number of the RUN among the stage's, from 1; 0 for other instructions."""
+    command: str = ""
+    """Mark of a RUN's command, for the lock."""
+    why: str = ""
+    """Why it was run."""
+
+
+class NotCached(OakumError):
+    """A step is not in the cache, and nothing was to be run."""
+
+    def __init__(self, stage: str, instruction: Instruction) -> None:
+        super().__init__(
+            f"line {instruction.first_line} of the Dockerfile was not built here yet",
+            "run 'oakum build' first",
+        )
+        self.stage = stage
+        self.instruction = instruction
+
+
+class Stages(Protocol):
+    """The other stages of the build, and what else can be copied from."""
+
+    def state_of(self, name: str) -> StageState | None:
+        """The finished stage of that name or number; waits for it; None if there is none."""
+
+    def directory_of(self, name: str) -> Directory | None:
+        """The named build context, when it is a directory; the main one for an empty name."""
+
+    def image_of(self, name: str) -> StageState:
+        """An image that is neither: pulled."""
+
+
+class Workshop:
+    """The tools that steps are carried out with; one for a build, shared by its stages."""
+
+    def __init__(
+        self,
+        store: Store,
+        request: BuildRequest,
+        images: Images,
+        dockerfile: Dockerfile,
+        progress: Progress,
+    ) -> None:
+        self.store = store
+        self._dockerfile = dockerfile
+        self._mentions: tuple[Mention, ...] | None = None
+        self.request = request
+        self.images = images
+        self.progress = progress
+        self.cache = BuildCache(store)
+        self.snapshots = Snapshots(store, images.fetch)
+        self.layering = Layering(store, request.compression)
+        self.cancelled = threading.Event()
+        self._runtime: Runtime | None = None
+        self._runtime_lock = threading.Lock()
+        self.slots = threading.BoundedSemaphore(request.jobs)
+
+    def files(self, layers: Sequence[Layer], tree: Tree | None = None) -> ImageTree:
+        """The files of a stack, to be read."""
+        indexes = self.snapshots.indexes(layers)
+        descriptors = [layer.descriptor for layer in layers]
+        return ImageTree(self.store, indexes, descriptors, tree=tree)
+
+    def mentions(self) -> tuple[Mention, ...]:
+        """The packages that the Dockerfile's scripts install; read once."""
+        if self._mentions is None:
+            self._mentions = mentions(self._dockerfile, build_args=dict(self.request.build_args))
+        return self._mentions
+
+    def runtime(self) -> Runtime:
+        """What runs steps on this machine; found once."""
+        with self._runtime_lock:
+            if self._runtime is None:
+                self._runtime = find_runtime(self.request.runtime, self.store.place.scratch)
+                if self.snapshots.refusal:
+                    slow = f"every step works on a copy of its root: {self.snapshots.refusal}"
+                    self.progress(Event("snapshots", "note", slow))
+            return self._runtime
+
+    def close(self) -> None:
+        """Let go of threads."""
+        self.layering.close()
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A step's result and how it was come by."""
+
+    result: StepResult
+    """What the step gave."""
+    cached: bool
+    """Whether it was taken from the cache."""
+    seconds: float
+    """How long it took now."""
+    why: str = ""
+    """Why it was run."""
+    command: str = ""
+    """Mark of a RUN's command, for the lock."""

@@ -1,0 +1,175 @@
+"""Pins of a bump: versions that lines name, raised where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from oakum.dockerfile import Mention, Stage, Survey, Wanted, in_block, set_versions
+from oakum.packages import Package
+from oakum.repository import AptRepository, Candidate
+from oakum.verbs.draft import Draft
+from oakum.verbs.interface import Change, Fix, Unfixed
+from oakum.verbs.pending import advisories_of
+from oakum.verbs.pins import PinTarget, as_package, judge_pin
+from oakum.verbs.project import Project, stage_name
+from oakum.verbs.selection import Selection
+from oakum.verbs.sources import Content
+
+
+def raise_pins(project: Project, survey: Survey, selection: Selection) -> Draft:
+    """The edits that raise every pin for which a newer version is wanted and is everywhere."""
+    draft = Draft()
+    targets: list[PinTarget] = []
+    for mention in survey.mentions:
+        if not mention.pinned or in_block(mention.instruction, project.blocks):
+            continue
+        if not selection.wants(mention.package):
+            continue
+        judged = _judge(project, mention, selection)
+        if isinstance(judged, PinTarget):
+            targets.append(judged)
+        elif judged is not None:
+            draft = draft.plus(Draft(unfixed=(judged,)))
+    wanted = [Wanted(t.mention, t.candidate.version) for t in targets if t.candidate]
+    planned = set_versions(project.dockerfile, wanted, project.given)
+    refused = {id(one.mention) for one in planned.refused}
+    kept = [t for t in targets if t.candidate and id(t.mention) not in refused]
+    draft = draft.plus(_described(project, selection, kept))
+    left = tuple(_not_editable(one.mention, one.reason) for one in planned.refused)
+    shared = tuple(_shared(project, other) for other in planned.also)
+    return draft.plus(Draft(tuple(planned.edits), changes=shared, unfixed=left))
+
+
+def _judge(project: Project, mention: Mention, selection: Selection) -> PinTarget | Unfixed | None:
+    """What is to become of a pin; a reason when it cannot be; None when it stays."""
+    if mention.version is None:
+        where = f"line {mention.line}: the version of {mention.package}"
+        return _not_editable(mention, f"{where} is only known when it runs")
+    content = project.content(project.stages[mention.stage])
+    if content is None:
+        return None
+    target = judge_pin(mention, project.repositories(content), selection)
+    listed = selection.findings
+    named = listed is None or any(f.package == mention.package for f in listed)
+    if target.candidate is None or not (named or target.vanished):
+        kept_back = named and target.held_back is not None
+        return _unfixed(mention, target.held_back or "", target.why) if kept_back else None
+    ignored = selection.ignored(mention.package, ())
+    if ignored and not target.vanished:
+        return _unfixed(mention, "ignored", ignored)
+    return target
+
+
+def _unfixed(mention: Mention, reason: str, detail: str) -> Unfixed:
+    return Unfixed(
+        mention.package,
+        mention.architecture or "",
+        mention.version or "",
+        (),
+        reason,  # type: ignore[arg-type]
+        detail,
+    )
+
+
+def _not_editable(mention: Mention, reason: str) -> Unfixed:
+    return _unfixed(mention, "not-editable", reason)
+
+
+def _shared(project: Project, other: Wanted) -> Change:
+    mention = other.mention
+    return Change(
+        "pin",
+        mention.package,
+        mention.version or "",
+        other.version,
+        stage_name(project.stages[mention.stage]),
+        mention.line,
+        "it shares its variable with another package",
+    )
+
+
+def _described(project: Project, selection: Selection, targets: Sequence[PinTarget]) -> Draft:
+    """Changes and fixes of pins that are raised, with what they close."""
+    by_stage: dict[int, list[PinTarget]] = {}
+    for target in targets:
+        by_stage.setdefault(target.mention.stage, []).append(target)
+    draft = Draft()
+    for index, group in by_stage.items():
+        stage = project.stages[index]
+        content = project.content(stage)
+        if content is not None:
+            draft = draft.plus(_described_in(project, selection, stage, content, group))
+    return draft
+
+
+def _described_in(
+    project: Project,
+    selection: Selection,
+    stage: Stage,
+    content: Content,
+    group: Sequence[PinTarget],
+) -> Draft:
+    repository = project.shelves.repository(content)
+    installed = {p.name: p for p in content.packages if p.installed}
+    pending = [(_package(project, repository, installed, t), _candidate(t)) for t in group]
+    closed = advisories_of(repository, pending)
+    draft = Draft()
+    for target, (package, candidate) in zip(group, pending, strict=True):
+        advisories = closed.get(package.key, ())
+        mention = target.mention
+        change = Change(
+            "pin",
+            mention.package,
+            mention.version or "",
+            candidate.version,
+            stage_name(stage),
+            mention.line,
+            target.why,
+            advisories,
+        )
+        known = 0 <= package.layer < len(content.layers)
+        fix = Fix(
+            mention.package,
+            package.architecture,
+            mention.version or "",
+            candidate.version,
+            advisories,
+            _severity(selection, mention.package),
+            candidate.security,
+            candidate.repository,
+            candidate.source,
+            candidate.source_version,
+            content.layers[package.layer].diff_id if known else None,
+            f"RUN {' '.join(mention.instruction.arguments)}"[:200],
+            mention.line,
+            stage_name(stage),
+        )
+        draft = draft.plus(Draft(changes=(change,), fixes=(fix,)))
+    return draft
+
+
+def _candidate(target: PinTarget) -> Candidate:
+    assert target.candidate is not None
+    return target.candidate
+
+
+def _package(
+    project: Project,
+    repository: AptRepository,
+    installed: dict[str, Package],
+    target: PinTarget,
+) -> Package:
+    """The pinned package as it is installed, or as if it were."""
+    mention = target.mention
+    package = installed.get(mention.package)
+    if package is not None and package.version == mention.version:
+        return package
+    architecture = project.architecture
+    offers = repository.versions(mention.package, mention.architecture or architecture)
+    current = next((o for o in offers if o.version == mention.version), None)
+    return as_package(mention, architecture, current)
+
+
+def _severity(selection: Selection, package: str) -> str:
+    found = [f.severity for f in selection.findings or () if f.package == package]
+    return str(max(found)) if found else "unknown"

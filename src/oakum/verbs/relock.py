@@ -1,0 +1,130 @@
+"""The lock of an edited Dockerfile: versions are raised, steps are worded and numbered anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from oakum.builder import run_mark
+from oakum.dockerfile import (
+    Dockerfile,
+    Instruction,
+    Lock,
+    LockedStep,
+    fixes_blocks,
+    in_block,
+    parse_dockerfile,
+    stages,
+)
+from oakum.verbs.draft import Draft
+from oakum.verbs.project import Project, stage_name
+
+
+def relock(project: Project, lock: Lock | None, draft: Draft, text: bytes) -> Lock | None:
+    """The lock to build `text` with: the old one's entries, raised where the draft says so.
+
+    None when there was no lock and nothing needs one.
+    """
+    platform = str(project.request.platform)
+    raised = _raised(project, draft, platform)
+    keys = {(step.stage, step.run, step.platform) for step in raised}
+    kept = lock.steps if lock else ()
+    steps = [s for s in kept if (s.stage, s.run, s.platform) not in keys] + raised
+    if lock is None and not steps:
+        return None
+    moved = {c.package for c in draft.changes if c.kind in ("lock", "base")}
+    bases = [
+        base
+        for base in (lock.bases if lock else ())
+        if base.image not in moved and base.image.partition("@")[0] not in moved
+    ]
+    current = [_current(project, draft, step) for step in steps]
+    edited = parse_dockerfile(text, project.dockerfile.name)
+    placed = relocated(current, project.dockerfile, edited)
+    return Lock(tuple(bases), tuple(sorted(placed, key=lambda s: (s.stage, s.run))))
+
+
+def _raised(project: Project, draft: Draft, platform: str) -> list[LockedStep]:
+    """Entries of the steps that have to run again, with the versions that they must install."""
+    made: dict[tuple[str, int], dict[str, str]] = {}
+    for one in draft.raised:
+        made.setdefault((one.stage, one.run), {})[one.package] = one.version
+    steps = {(s.stage, s.run): s for s in (project.built.steps if project.built else ()) if s.run}
+    return [
+        LockedStep(*key, platform, steps[key].command, {**steps[key].packages, **versions})
+        for key, versions in made.items()
+    ]
+
+
+def _current(project: Project, draft: Draft, step: LockedStep) -> LockedStep:
+    """The entry with the versions that the fixes ask for, and without vanished ones."""
+    stage = next((s for s in project.stages if stage_name(s) == step.stage), None)
+    content = project.content(stage) if stage else None
+    if content is None:
+        return step
+    repository = project.shelves.repository(content)
+    fixed = {f"{f.package}:{f.architecture}": f.fixed for f in draft.fixes}
+    packages = {}
+    for name, version in step.packages.items():
+        package, _, architecture = name.partition(":")
+        wanted = fixed.get(name, version)
+        offered = [offer.version for offer in repository.versions(package, architecture)]
+        if wanted and offered and wanted not in offered:
+            chosen = repository.policy(package, architecture)
+            wanted = chosen.version if chosen is not None else wanted
+        packages[name] = wanted
+    return msgspec.structs.replace(step, packages=packages)
+
+
+def relocated(
+    steps: Iterable[LockedStep], before: Dockerfile, after: Dockerfile
+) -> tuple[LockedStep, ...]:
+    """The entries of `before`, for the same steps in `after`; those of a block that is gone go.
+
+    `after` is `before` with other versions in it, and with a block of fixes more or less.
+    """
+    moves = _moves(before, after)
+    found = []
+    for step in steps:
+        rows = moves.get(step.stage, [])
+        at = [n for n, (mark, _, _) in enumerate(rows) if mark == step.command]
+        if len(at) != 1:
+            at = [step.run - 1] if step.run <= len(rows) else []
+        if not at:
+            found.append(step)
+            continue
+        mark, place, new_mark = rows[at[0]]
+        if place is None:
+            continue
+        command = new_mark if step.command == mark else step.command
+        run = step.run + place - at[0]
+        found.append(msgspec.structs.replace(step, run=run, command=command))
+    return tuple(found)
+
+
+def _moves(before: Dockerfile, after: Dockerfile) -> dict[str, list[tuple[str, int | None, str]]]:
+    """By stage, for each RUN before: its mark, its place among the RUNs after, its mark there."""
+    moves = {}
+    for (name, old), (_, new) in zip(_runs(before), _runs(after), strict=True):
+        places = {True: [n for n, (_, own) in enumerate(new) if own], False: []}
+        places[False] = [n for n, (_, own) in enumerate(new) if not own]
+        rows: list[tuple[str, int | None, str]] = []
+        for instruction, own in old:
+            place = places[own].pop(0) if places[own] else None
+            mark = run_mark(new[place][0]) if place is not None else ""
+            rows.append((run_mark(instruction), place, mark))
+        moves[name] = rows
+    return moves
+
+
+def _runs(dockerfile: Dockerfile) -> list[tuple[str, list[tuple[Instruction, bool]]]]:
+    """By stage, its RUNs, each with whether it stands in oakum's own block of fixes."""
+    blocks = fixes_blocks(dockerfile)
+    return [
+        (
+            stage.name or str(stage.index),
+            [(i, in_block(i, blocks)) for i in stage.instructions if i.keyword == "RUN"],
+        )
+        for stage in stages(dockerfile)[1]
+    ]
