@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oakum.cli import options as o
+from oakum.cli import requests as r
 
 if TYPE_CHECKING:
     from oakum.builder import Built
@@ -73,8 +74,8 @@ def build(
     from oakum.errors import UsageError
 
     check_format(format_)
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    request = o.build_request(
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
+    request = r.build_request(
         context,
         dockerfile=file,
         arguments=build_arg,
@@ -91,8 +92,8 @@ def build(
         no_cache_filter=no_cache_filter,
         pull=pull,
     )
-    request = o.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
-    names = o.references(tag)
+    request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
+    names = r.references(tag)
     outputs = parse_outputs(output, load=load)
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
@@ -112,7 +113,7 @@ def build(
     document = build_result(built, outcome, tuple(str(name) for name in names), published)
     write_result(result_file, document)
     if iidfile:
-        o.write_text(iidfile, built.image.config.digest)
+        r.write_text(iidfile, built.image.config.digest)
     if metadata_file:
         write_result(metadata_file, _metadata(built, tag))
     if format_ == "json":

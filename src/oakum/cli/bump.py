@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oakum.cli import options as o
+from oakum.cli import requests as r
 
 EXAMPLES = """
 Examples:
@@ -62,17 +63,17 @@ def bump(
     from oakum.errors import EXIT_FINDINGS
 
     check_format(format_)
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    repositories = o.repository_options(
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
+    repositories = r.repository_options(
         max_age, with_security, apt_source, keyring, ca_certificates, offline
     )
-    selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, context)
-    request = o.build_request(
+    selection, notes = r.selection_of(report, only, ignore, ignore_file, max_version, context)
+    request = r.build_request(
         context,
         dockerfile=file,
         arguments=build_arg,
         target=target,
-        platform=o.first_platform(platform),
+        platform=r.first_platform(platform),
         contexts=build_context,
         certificates=ca_certificates,
     )
@@ -85,25 +86,25 @@ def bump(
             request,
             use_lock=not no_lock,
             selection=selection,
-            options=o.bump_options(bump_tags, upgrade_at, platform),
+            options=r.bump_options(bump_tags, upgrade_at, platform),
             repositories=repositories,
             registry=registry,
             progress=watch,
         )
         if write:
             write_bump(request, bumped)
-    plan = o.with_notes(bumped.plan, notes)
+    plan = r.with_notes(bumped.plan, notes)
     outcome = outcome_of(plan)
     document = BumpResult(outcome=outcome, applied=write, plan=plan)
     write_result(result_file, document)
     if format_ == "json":
         show_json(document)
     else:
-        o.write_raw(plan.diff)
+        r.write_raw(plan.diff)
         for left in plan.unfixed:
-            o.warn(f"not fixed: {left.package} {left.installed}: {left.detail} [{left.reason}]")
+            r.warn(f"not fixed: {left.package} {left.installed}: {left.detail} [{left.reason}]")
         for note in plan.notes:
-            o.warn(f"note: {note}")
+            r.warn(f"note: {note}")
         if not plan.diff and not quiet:
             say("nothing to change")
     if check and plan.diff:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oakum.cli import options as o
+from oakum.cli import requests as r
 
 EXAMPLES = """
 Examples:
@@ -50,8 +51,8 @@ def lock(
     from oakum.errors import EXIT_FINDINGS
 
     check_format(format_)
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    request = o.build_request(
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
+    request = r.build_request(
         context,
         dockerfile=file,
         arguments=build_arg,
@@ -73,7 +74,7 @@ def lock(
     if format_ == "json":
         show_json(locked)
     else:
-        o.write_raw(locked.diff)
+        r.write_raw(locked.diff)
         if not quiet:
             moved = "is out of date" if check else "written"
             say(f"{locked.path}: {'up to date' if not locked.diff else moved}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from oakum.cli import options as o
+from oakum.cli import requests as r
 
 INSPECT_EXAMPLES = """
 Example:
@@ -46,12 +47,12 @@ def inspect(
     from oakum.oci import short
 
     check_format(format_)
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
     with opened_store() as store, watching(progress, quiet) as watch:
         from oakum.verbs import inspect as inspect_image
 
         document = inspect_image(
-            store, image, platform=o.platform_of(platform), options=registry, progress=watch
+            store, image, platform=r.platform_of(platform), options=registry, progress=watch
         )
     if format_ == "json":
         show_json(document)
@@ -86,7 +87,7 @@ def ls(
     from oakum.oci import short
 
     check_format(format_)
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
     with opened_store() as store, watching(progress, quiet) as watch:
         from oakum.verbs import FileList, list_files
 
@@ -96,7 +97,7 @@ def ls(
                 image,
                 path,
                 recursive=recursive,
-                platform=o.platform_of(platform),
+                platform=r.platform_of(platform),
                 options=registry,
                 progress=watch,
             )
@@ -135,7 +136,7 @@ def cat(
 
     from oakum.cli.session import opened_store, watching
 
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
     with opened_store() as store, watching(progress, quiet) as watch:
         from oakum.verbs import read_file
 
@@ -143,7 +144,7 @@ def cat(
             store,
             image,
             path,
-            platform=o.platform_of(platform),
+            platform=r.platform_of(platform),
             options=registry,
             progress=watch,
         ):

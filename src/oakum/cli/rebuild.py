@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oakum.cli import options as o
+from oakum.cli import requests as r
 
 EXAMPLES = """
 Examples:
@@ -87,24 +88,24 @@ def rebuild(
     from oakum.errors import UsageError
 
     check_format(format_, "markdown")
-    names = o.references(tag)
+    names = r.references(tag)
     outputs = parse_outputs(output, load=load)
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
     if (push or outputs) and not write:
         flag = "--push" if push else "--output"
         raise UsageError(f"{flag} needs --write", "without --write nothing is built or changed")
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    repositories = o.repository_options(
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
+    repositories = r.repository_options(
         max_age, with_security, apt_source, keyring, ca_certificates, offline
     )
-    selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, context)
-    request = o.build_request(
+    selection, notes = r.selection_of(report, only, ignore, ignore_file, max_version, context)
+    request = r.build_request(
         context,
         dockerfile=file,
         arguments=build_arg,
         target=target,
-        platform=o.first_platform(platform),
+        platform=r.first_platform(platform),
         secrets=secret,
         network=network,
         add_hosts=add_host,
@@ -115,7 +116,7 @@ def rebuild(
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
     )
-    request = o.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
+    request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
         from oakum.verbs import RebuildRequest
         from oakum.verbs import rebuild as rebuild_image
@@ -125,7 +126,7 @@ def rebuild(
             RebuildRequest(
                 request,
                 selection,
-                o.bump_options(bump_tags, upgrade_at, platform),
+                r.bump_options(bump_tags, upgrade_at, platform),
                 repositories,
                 registry,
                 names,
@@ -148,5 +149,5 @@ def rebuild(
     else:
         say(as_text(rebuilt))
         for note in notes:
-            o.warn(f"note: {note}")
+            r.warn(f"note: {note}")
     return exit_code(rebuilt.outcome, detailed_exit_code)

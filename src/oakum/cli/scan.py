@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from oakum.cli import options as o
+from oakum.cli import requests as r
 
 if TYPE_CHECKING:
     from oakum.verbs import Scan
@@ -74,12 +75,12 @@ def scan(
     check_format(format_)
     if fail_on is not None and fail_on not in LEVELS:
         raise UsageError(f"unknown severity {fail_on!r}", f"one of {', '.join(LEVELS)}")
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    repositories = o.repository_options(
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
+    repositories = r.repository_options(
         max_age, with_security, apt_source, keyring, ca_certificates, offline
     )
     directory = Path(image) if Path(image).is_dir() and "://" not in image else None
-    selection, notes = o.selection_of(report, only, ignore, ignore_file, max_version, directory)
+    selection, notes = r.selection_of(report, only, ignore, ignore_file, max_version, directory)
     with (
         opened_store(runs_steps=directory is not None) as store,
         watching(progress, quiet) as watch,
@@ -88,7 +89,7 @@ def scan(
         from oakum.verbs import scan_sources
 
         if directory is not None:
-            request = o.build_request(
+            request = r.build_request(
                 directory,
                 dockerfile=file,
                 arguments=build_arg,
@@ -114,14 +115,14 @@ def scan(
             found = scan_image(
                 store,
                 image,
-                platform=o.platform_of(platform),
+                platform=r.platform_of(platform),
                 selection=selection,
                 repositories=repositories,
                 registry=registry,
                 refresh=pull,
                 progress=watch,
             )
-    found = o.with_notes(found, notes)
+    found = r.with_notes(found, notes)
     write_result(result_file, found)
     if format_ == "json":
         show_json(found)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from oakum.cli import options as o
+from oakum.cli import requests as r
 from oakum.errors import UsageError
 
 INFO_EXAMPLES = """
@@ -85,7 +86,7 @@ def check(
             say_line(f"{state}: {one.kind} {one.subject}: {one.detail}")
         say(f"{found.blobs} blobs and {found.names} names checked, {len(found.damage)} damaged")
         if any(not one.repaired for one in found.damage):
-            o.warn("hint: 'oakum store check --repair' removes what is damaged")
+            r.warn("hint: 'oakum store check --repair' removes what is damaged")
     return exit_code(found.outcome, detailed_exit_code)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from oakum.cli import options as o
+from oakum.cli import requests as r
 
 PULL_EXAMPLES = """
 Examples:
@@ -59,14 +60,14 @@ def pull(
     from oakum.cli.session import opened_store, watching
 
     check_format(format_)
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
     with opened_store() as store, watching(progress, quiet) as watch:
         from oakum.verbs import pull_image
 
         pulled = pull_image(
             store,
             image,
-            platform=o.platform_of(platform),
+            platform=r.platform_of(platform),
             all_platforms=all_platforms,
             name=tag,
             options=registry,
@@ -106,7 +107,7 @@ def push(
         place or image.removeprefix("store:"),
         platform,
         False,
-        o.registry_options(insecure, mirror, ca_certificates, jobs),
+        r.registry_options(insecure, mirror, ca_certificates, jobs),
         progress,
         quiet,
         format_,
@@ -140,7 +141,7 @@ def copy(
         place,
         platform,
         all_platforms,
-        o.registry_options(insecure, mirror, ca_certificates, jobs),
+        r.registry_options(insecure, mirror, ca_certificates, jobs),
         progress,
         quiet,
         format_,
@@ -174,7 +175,7 @@ def _copy(
             store,
             source,
             place,
-            platform=o.platform_of(platform),
+            platform=r.platform_of(platform),
             all_platforms=all_platforms,
             options=options,  # type: ignore[arg-type]
             progress=watch,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from oakum.cli import options as o
+from oakum.cli import requests as r
 
 EXAMPLES = """
 Examples:
@@ -54,12 +55,12 @@ def verify(
     from oakum.errors import EXIT_DONE, EXIT_PROOF
 
     check_format(format_)
-    registry = o.registry_options(insecure, mirror, ca_certificates, jobs)
-    repositories = o.repository_options(
+    registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
+    repositories = r.repository_options(
         max_age, with_security, apt_source, keyring, ca_certificates, offline
     )
     chosen = bool(report or only or ignore or ignore_file or max_version)
-    selection, _ = o.selection_of(report, only, ignore, ignore_file, max_version)
+    selection, _ = r.selection_of(report, only, ignore, ignore_file, max_version)
     with opened_store(runs_steps=run is not None) as store, watching(progress, quiet) as watch:
         from oakum.verbs import verify as verify_image
 
@@ -68,7 +69,7 @@ def verify(
             image,
             against=against,
             command=run,
-            platform=o.platform_of(platform),
+            platform=r.platform_of(platform),
             pending=not allow_pending,
             selection=selection if chosen else None,
             repositories=repositories,
