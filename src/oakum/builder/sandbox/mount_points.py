@@ -85,6 +85,11 @@ def make_stubs(path: Path, mounts: Sequence[Mount] = ()) -> Path:
     for directory, _, _ in os.walk(path, topdown=False):
         os.chmod(directory, 0o755)
         os.utime(directory, (0, 0))
+    for mount in mounts:
+        # runc gives a tmpfs the mode of what it is mounted on.
+        stub = path.joinpath(*_names(mount.target))
+        if mount.kind == "tmpfs" and stub.is_dir() and not stub.is_symlink():
+            os.chmod(stub, 0o1777 if mount.mode is None else mount.mode)
     return path
 
 
