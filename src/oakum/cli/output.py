@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from oakum.cli.session import printable
+from oakum.cli.printable import printable
 from oakum.errors import UsageError
 
 FORMATS = ("table", "json")

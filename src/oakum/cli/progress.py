@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from oakum.cli.session import printable
+from oakum.cli.printable import printable
 from oakum.progress import Event, Progress, silent
 
 if TYPE_CHECKING:

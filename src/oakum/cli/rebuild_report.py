@@ -40,7 +40,7 @@ def read_plan(path: Path) -> Plan:
 def as_text(rebuilt: Rebuilt) -> str:
     """The report on a terminal."""
     from oakum.cli.output import listed
-    from oakum.cli.session import printable
+    from oakum.cli.printable import printable
 
     plan = rebuilt.plan
     lines: list[str] = []
@@ -150,7 +150,7 @@ def _image(rebuilt: Rebuilt) -> list[str]:
 
 def _cell(text: str) -> str:
     """Text from an image or a report, with nothing that Markdown or HTML would obey."""
-    from oakum.cli.session import printable
+    from oakum.cli.printable import printable
 
     clean = printable(text)
     return "".join(f"\\{c}" if c in "|`*_[]<>\\" else c for c in clean)

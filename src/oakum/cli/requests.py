@@ -309,7 +309,7 @@ def write_raw(text: str) -> None:
     """A diff on standard output: control characters of the files it shows are made visible."""
     import sys
 
-    from oakum.cli.session import printable
+    from oakum.cli.printable import printable
 
     sys.stdout.write(printable(text, lines=True))
 
@@ -318,6 +318,6 @@ def warn(text: str) -> None:
     """A line on standard error."""
     import sys
 
-    from oakum.cli.session import printable
+    from oakum.cli.printable import printable
 
     print(printable(text), file=sys.stderr)
