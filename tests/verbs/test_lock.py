@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from oakum.builder import BuildRequest, read_lock
 from oakum.errors import LockError
 from oakum.oci import parse_reference
-from oakum.verbs import bump, lock
+from oakum.store import Store
+from oakum.verbs import RebuildRequest, Rebuilt, bump, lock, rebuild
 from support.lab import Lab
 from verbs.conftest import FRESH, Project
 from verbs.test_raise_a_pin import fix, statuses
@@ -180,3 +182,42 @@ def test_a_glob_that_takes_the_fix_is_raised_through_the_lock(
     assert project.dockerfile.read_text() == text.replace("BASE", lab.base)
     assert [(c.kind, c.new) for c in rebuilt.plan.changes] == [("lock", "1.0-2")]
     assert project.rebuild().outcome == "nothing-to-do"
+
+
+def on_another_machine(project: Project, place: Path) -> Rebuilt:
+    """A rebuild where nothing of the project was ever built, as in a fresh CI job."""
+    request = RebuildRequest(BuildRequest(project.place), repositories=FRESH, write=True)
+    with Store(place) as store:
+        return rebuild(store, request)
+
+
+def test_a_machine_that_never_built_the_image_raises_what_the_lock_has(
+    lab: Lab, project: Project, outdated: Outdated, tmp_path: Path
+) -> None:
+    name, kept = outdated("1.0-1"), outdated("1.0-1")
+    project.write(f"FROM BASE\nRUN true\nRUN apt-get update && apt-get install -y {name} {kept}\n")
+    lock(lab.store, BuildRequest(project.place))
+    fix(lab, name)
+    rebuilt = on_another_machine(project, tmp_path / "fresh")
+    assert rebuilt.outcome == "done"
+    [change] = rebuilt.plan.changes
+    assert (change.kind, change.package, change.new, change.line) == ("lock", name, "1.0-2", 3)
+    assert rebuilt.fixed[0].advisories == ("CVE-2031-0001",)
+    assert locked(project)[f"{name}:amd64"] == "1.0-2"
+    assert locked(project)[f"{kept}:amd64"] == "1.0-1"
+    assert on_another_machine(project, tmp_path / "fresh").outcome == "nothing-to-do"
+
+
+def test_an_upgrade_step_is_raised_there_as_well(
+    lab: Lab, project: Project, outdated: Outdated, tmp_path: Path
+) -> None:
+    name = outdated("1.0-1")
+    base = lab.make_base(f"{name}:1", f"RUN apt-get update && apt-get install -y {name}")
+    fix(lab, name)
+    project.write(f"FROM {base}\nRUN apt-get update && apt-get -y upgrade\n")
+    lock(lab.store, BuildRequest(project.place))
+    assert locked(project)[f"{name}:amd64"] == "1.0-2"
+    fix(lab, name, "1.0-3")
+    rebuilt = on_another_machine(project, tmp_path / "fresh")
+    assert [(c.kind, c.new) for c in rebuilt.plan.changes] == [("upgrade", "1.0-3")]
+    assert locked(project)[f"{name}:amd64"] == "1.0-3"

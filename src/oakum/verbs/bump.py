@@ -84,10 +84,11 @@ def plan_bump(
 ) -> Bumped:
     """The edits that bring every wanted fix in.
 
-    `built` is the image as its sources stand now, where it is known; without it, what RUN steps
-    installed without a pin is unknown and left to the build, which installs what is newest.
+    `built` is the image as its sources stand now, where it is known.  Without it, what RUN steps
+    installed without a pin is known from the lock; without that too, it is left to the build,
+    which installs what is newest.
     """
-    project = Project(shelves, request, options.platforms, built)
+    project = Project(shelves, request, options.platforms, built, lock)
     found = survey(project.dockerfile, project.given, request.target)
     needed = {m.stage for m in found.mentions} | {s.index for s in project.chain()}
     draft = raise_bases(project, images, needed, options.bump_tags, lock)

@@ -10,7 +10,7 @@ from oakum.repository import AptRepository, Candidate
 from oakum.verbs.draft import Draft
 from oakum.verbs.interface import Change, Fix, Unfixed
 from oakum.verbs.pending import advisories_of
-from oakum.verbs.pins import PinTarget, as_package, judge_pin
+from oakum.verbs.pins import PinTarget, as_installed, judge_pin
 from oakum.verbs.project import Project, stage_name
 from oakum.verbs.selection import Selection
 from oakum.verbs.sources import Content
@@ -164,10 +164,9 @@ def _package(
     package = installed.get(mention.package)
     if package is not None and package.version == mention.version:
         return package
-    architecture = project.architecture
-    offers = repository.versions(mention.package, mention.architecture or architecture)
-    current = next((o for o in offers if o.version == mention.version), None)
-    return as_package(mention, architecture, current)
+    architecture = mention.architecture or project.architecture
+    version = (mention.version or "").rstrip("*")
+    return as_installed(repository, mention.package, architecture, version)
 
 
 def _severity(selection: Selection, package: str) -> str:

@@ -147,9 +147,16 @@ def _nearest(pinned: str, common: Sequence[Candidate]) -> Candidate | None:
     return next(iter([*same, *reversed(above), *common]), None)
 
 
-def as_package(mention: Mention, architecture: str, current: Candidate | None) -> Package:
-    """The pinned package as if it were installed, to ask what a newer version closes."""
-    version = (mention.version or "").rstrip("*")
-    source = current.source if current else mention.package
-    source_version = current.source_version if current else version
-    return Package(mention.package, version, architecture, source, source_version)
+def as_installed(
+    repository: AptRepository, package: str, architecture: str, version: str
+) -> Package:
+    """A package as if it were installed at a version, to ask what a newer one closes.
+
+    Its source is the one that the archive names for that version, where it still has it.
+    """
+    offers = repository.versions(package, architecture)
+    offer = next((o for o in offers if o.version == version), None)
+    source = offer.source if offer else package
+    return Package(
+        package, version, architecture, source, offer.source_version if offer else version
+    )

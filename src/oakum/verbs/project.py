@@ -6,10 +6,21 @@ from oakum.builder import (
     BuildRequest,
     Built,
     Image,
+    StepReport,
     platform_args,
     read_dockerfile,
+    run_mark,
 )
-from oakum.dockerfile import Given, Stage, base_of, find_stage, fixes_blocks, stages
+from oakum.dockerfile import (
+    Given,
+    Lock,
+    LockedStep,
+    Stage,
+    base_of,
+    find_stage,
+    fixes_blocks,
+    stages,
+)
 from oakum.oci import Platform
 from oakum.repository import AptRepository
 from oakum.verbs.sources import Content, Shelves
@@ -29,12 +40,15 @@ class Project:
         request: BuildRequest,
         platforms: tuple[Platform, ...],
         built: Built | None,
+        lock: Lock | None,
     ) -> None:
         self.shelves = shelves
         self.request = request
         self.platforms = platforms or (request.platform,)
         self.built = built
         """The image of the sources, where it is known."""
+        self.lock = lock
+        """The lock beside them."""
         self.dockerfile = read_dockerfile(request)
         self.given = Given(
             dict(request.build_args), platform_args(request.platform, request.target)
@@ -48,6 +62,40 @@ class Project:
     def architecture(self) -> str:
         """dpkg's word for the platform that is built."""
         return self.request.platform.debian_architecture()
+
+    def runs(self) -> list[StepReport]:
+        """The RUN steps with what they installed: as they were built, else as the lock has them.
+
+        On a machine that never built the image, the lock is all that is known of them.
+        """
+        if self.built is not None:
+            return [step for step in self.built.steps if step.run]
+        return [self._locked(step) for step in self._locked_steps()]
+
+    def _locked_steps(self) -> list[LockedStep]:
+        platform = str(self.request.platform)
+        return [s for s in (self.lock.steps if self.lock else ()) if s.platform == platform]
+
+    def _locked(self, step: LockedStep) -> StepReport:
+        instructions = [
+            instruction
+            for stage in self.stages
+            if stage_name(stage) == step.stage
+            for instruction in stage.instructions
+            if instruction.keyword == "RUN"
+        ]
+        marked = [one for one in instructions if run_mark(one) == step.command]
+        numbered = instructions[step.run - 1 : step.run]
+        found = marked[0] if len(marked) == 1 else next(iter(numbered), None)
+        return StepReport(
+            step.stage,
+            found.first_line if found else 0,
+            found.original if found else "",
+            "cached",
+            packages=dict(step.packages),
+            run=step.run,
+            command=step.command,
+        )
 
     def chain(self) -> list[Stage]:
         """The stages that the target is built on, from the one on an image to the target."""

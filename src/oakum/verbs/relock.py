@@ -50,7 +50,7 @@ def _raised(project: Project, draft: Draft, platform: str) -> list[LockedStep]:
     made: dict[tuple[str, int], dict[str, str]] = {}
     for one in draft.raised:
         made.setdefault((one.stage, one.run), {})[one.package] = one.version
-    steps = {(s.stage, s.run): s for s in (project.built.steps if project.built else ()) if s.run}
+    steps = {(step.stage, step.run): step for step in project.runs()}
     return [
         LockedStep(*key, platform, steps[key].command, {**steps[key].packages, **versions})
         for key, versions in made.items()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
+import msgspec
+
 from oakum.builder import Image, StepReport
 from oakum.dockerfile import (
     FixLine,
@@ -23,6 +25,7 @@ from oakum.repository import compare_versions
 from oakum.verbs.draft import Draft, Raise
 from oakum.verbs.interface import Change, Fix, Unfixed
 from oakum.verbs.pending import Origins, find_fixes
+from oakum.verbs.pins import as_installed
 from oakum.verbs.project import Project, stage_name
 from oakum.verbs.selection import Selection
 from oakum.verbs.sources import Content
@@ -42,7 +45,7 @@ def raise_unpinned(
     try:
         draft = _base_fixes(project, survey, selection, placing, pins, base)
         if project.built is None:
-            return draft
+            return draft.plus(_locked_fixes(project, selection, pins, base, done.plus(draft)))
         return draft.plus(_installed_fixes(project, selection, pins, base, done.plus(draft)))
     except NoRepository as error:
         if not any(mention.pinned for mention in survey.mentions):
@@ -184,8 +187,7 @@ def _apt_name(project: Project, fix: Fix) -> str:
 
 def _by_upgrade(project: Project, lines: set[int], fixes: Sequence[Fix]) -> Draft:
     """Fixes of base packages that an ``apt-get upgrade`` step brings, through the lock."""
-    steps = project.built.steps if project.built else ()
-    step = next((s for s in reversed(steps) if s.run and s.line in lines), None)
+    step = next((s for s in reversed(project.runs()) if s.line in lines), None)
     if step is None:
         return Draft()
     behind = [f for f in fixes if _behind(step.packages, f)]
@@ -237,4 +239,32 @@ def _installed_fixes(
         if any(b.first_line <= step.line <= b.last_line for b in project.blocks):
             continue
         draft = draft.plus(_raise(step, fix, "lock")).plus(Draft(fixes=(fix,)))
+    return draft
+
+
+def _locked_fixes(
+    project: Project, selection: Selection, pins: _Pins, base: Content, done: Draft
+) -> Draft:
+    """What the lock says that RUN steps of the target's stages install, where nothing is built."""
+    names = {stage_name(stage) for stage in project.chain()}
+    known = {(fix.package, fix.architecture) for fix in done.fixes}
+    repository = project.shelves.repository(base)
+    draft = Draft()
+    for step in project.runs():
+        own = any(b.first_line <= step.line <= b.last_line for b in project.blocks)
+        if step.stage not in names or own:
+            continue
+        packages = tuple(
+            as_installed(repository, *name.partition(":")[::2], version)
+            for name, version in step.packages.items()
+            if version
+        )
+        content = msgspec.structs.replace(base, packages=packages)
+        origins = Origins((), (), step.stage)
+        found, unfixed = find_fixes(repository, content, origins, selection)
+        draft = draft.plus(Draft(unfixed=tuple(u for u in unfixed if u.reason != "not-installed")))
+        for fix in found:
+            if not pins.settle(fix) and (fix.package, fix.architecture) not in known:
+                placed = msgspec.structs.replace(fix, line=step.line or None)
+                draft = draft.plus(_raise(step, placed, "lock")).plus(Draft(fixes=(placed,)))
     return draft
