@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oakum.builder import BuildRequest, Built, Secret, build, prune
     from oakum.errors import OakumError
+    from oakum.oci import Platform, Reference, parse_platform, parse_reference
     from oakum.progress import Event, Progress
     from oakum.store import Store, check_store, usage
     from oakum.transport import RegistryOptions
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "oakum.builder": ("BuildRequest", "Built", "Secret", "build", "prune"),
     "oakum.errors": ("OakumError",),
+    "oakum.oci": ("Platform", "Reference", "parse_platform", "parse_reference"),
     "oakum.progress": ("Event", "Progress"),
     "oakum.store": ("Store", "check_store", "usage"),
     "oakum.transport": ("RegistryOptions",),
@@ -108,10 +110,12 @@ __all__ = [
     "Locked",
     "OakumError",
     "Plan",
+    "Platform",
     "Progress",
     "Proof",
     "RebuildRequest",
     "Rebuilt",
+    "Reference",
     "RegistryOptions",
     "RepositoryOptions",
     "Scan",
@@ -127,6 +131,8 @@ __all__ = [
     "list_files",
     "list_images",
     "lock",
+    "parse_platform",
+    "parse_reference",
     "prune",
     "publish",
     "pull_image",

@@ -104,3 +104,25 @@ def test_an_outdated_package_of_debian_is_raised_rebuilt_proved_and_pushed(
     assert pushed["bytes_kept"] + pushed["bytes_mounted"] > 0
     again = oakum(place, "scan", f"docker://{tag}:1.0.1", *only)
     assert again["fixes"] == []
+
+
+def test_a_suite_that_the_image_does_not_look_into_is_told_and_not_written(
+    place: Path, base: str, pins: list[str]
+) -> None:
+    """A Dockerfile must not name versions that its own sources cannot give."""
+    lacking = place / "lacking"
+    lacking.mkdir()
+    (lacking / "sources.list").write_text(f"deb {mirror()} {SUITE} main\n")
+    (lacking / "Dockerfile").write_text(f"FROM {base}\nCOPY sources.list /etc/apt/sources.list\n")
+    oakum(place, "build", str(lacking), "-t", "lacking:12")
+    project = place / "on-lacking"
+    project.mkdir()
+    (project / "Dockerfile").write_text(
+        f"FROM lacking:12\nRUN apt-get update && apt-get install -y {' '.join(pins)}\n"
+    )
+    found = oakum(place, "rebuild", str(project), "--with-security")
+    plan = found["plan"]
+    assert plan["diff"] == ""  # type: ignore[index, call-overload]
+    beyond = [u for u in found["unfixed"] if "sources lack" in u["detail"]]  # type: ignore[attr-defined]
+    assert beyond and {u["reason"] for u in beyond} == {"not-in-archive"}
+    assert found["outcome"] == "not-possible"

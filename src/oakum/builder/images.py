@@ -91,7 +91,8 @@ class Images:
             known = self._known(name, reference, platform)
             if known is not None:
                 return known
-        if refresh and location.transport == "":
+        if location.transport == "" and reference is not None:
+            # What the store knows of the name, if anything, is not for this platform.
             location = parse_location(f"docker://{reference}")
         source = open_source(location, self.store, self.options, self.progress)
         try:

@@ -7,6 +7,7 @@ anything runs, with the versions that exist.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from oakum.builder.state import StageState
@@ -22,28 +23,33 @@ if TYPE_CHECKING:
 
 _OWN_SOURCES = re.compile(
     r"sources\.list|\.sources\b|add-apt-repository|extrepo|dpkg\s+--add-architecture|apt-key"
-    r"|/etc/apt|\bcurl\b|\bwget\b|\|\s*(?:sudo\s+)?(?:ba|da|z)?sh\b|\bdpkg\s+(?:-i|--install)\b"
+    r"|/etc/apt|\b(?:curl|wget)\s+(?:\\\s+)?(?:-|[\"'$]|https?:|ftp:)"
+    r"|\|\s*(?:sudo\s+)?(?:ba|da|z)?sh\b|\bdpkg\s+(?:-i|--install)\b"
 )
 """Scripts that may bring their own sources or packages."""
+_NEAR_SOURCES = re.compile(r"/*(?:etc(?:/|$)|usr(?:/share)?/*$|$)|.*\$")
+"""Targets of COPY where package sources or keyrings may come to lie."""
 _MAX_AGE = 300.0
 _SHOWN = 6
 
 
 def check_pins(shop: Workshop, state: StageState, tree: Tree, instruction: Instruction) -> None:
-    """`BuildError` when a version that the step pins is in none of the image's repositories.
+    """`BuildError` when a pinned version is in none of the image's repositories.
 
-    A step that changes the sources itself is not judged, and neither is one whose repositories
-    cannot be read from here: it will speak for itself when it runs.
+    The step that is about to run is judged, and with it those behind it in its stage, as far as
+    their sources are the same: a pin that nothing can meet is told before minutes go into what
+    stands above it.  A step that changes the sources itself is not judged, and neither is one
+    whose repositories cannot be read from here: it will speak for itself when it runs.
     """
+    judged = _with_these_sources((instruction, *shop.following(instruction)))
+    places = {(one.first_line, one.original) for one in judged}
     mentions = [
         mention
         for mention in shop.mentions()
-        if mention.instruction.first_line == instruction.first_line
-        and mention.instruction.original == instruction.original
+        if (mention.instruction.first_line, mention.instruction.original) in places
         and mention.version is not None
     ]
-    scripts = [instruction.original, *(h.content for h in instruction.heredocs)]
-    if not mentions or any(_OWN_SOURCES.search(script) for script in scripts):
+    if not mentions:
         return
     files = shop.files(state.stack.layers, tree)
     if not has_dpkg(files):
@@ -56,6 +62,22 @@ def check_pins(shop: Workshop, state: StageState, tree: Tree, instruction: Instr
         error = _missing(shop, state, files, wanted, 0.0)
         if error is not None:
             raise error
+
+
+def _with_these_sources(instructions: Sequence[Instruction]) -> list[Instruction]:
+    """The RUNs up to the first instruction that may bring other sources or packages."""
+    runs = []
+    for instruction in instructions:
+        if instruction.keyword in ("COPY", "ADD"):
+            target = instruction.arguments[-1] if instruction.arguments else "/"
+            if not target.startswith("/") or _NEAR_SOURCES.match(target):
+                break
+        if instruction.keyword == "RUN":
+            scripts = [instruction.original, *(h.content for h in instruction.heredocs)]
+            if any(_OWN_SOURCES.search(script) for script in scripts):
+                break
+            runs.append(instruction)
+    return runs
 
 
 def _missing(

@@ -57,9 +57,9 @@ class _Needed:
 def prune(store: Store, *, older_than: float | None = 7 * 86400.0) -> Pruned:
     """Remove blobs, unpacked layers and cached steps that nothing needs.
 
-    A result of the build cache is kept for `older_than` seconds after it was made; None keeps
-    none of them.  What a name needs always stays.  `StoreError` while another oakum uses the
-    store: nothing that it needs may go.
+    A result of the build cache is kept for `older_than` seconds after it was made, and as long as
+    its layer is in an image that has a name; None keeps none of them.  What a name needs always
+    stays.  `StoreError` while another oakum uses the store: nothing that it needs may go.
     """
     with store.place.exclusive():
         before = usage(store).total_bytes
@@ -67,7 +67,8 @@ def prune(store: Store, *, older_than: float | None = 7 * 86400.0) -> Pruned:
         for named in store.names.all():
             needed.add(named.descriptor)
         limit = time.time() - older_than if older_than is not None else float("inf")
-        steps = _prune_steps(store, limit, needed)
+        named_layers = frozenset(needed.diff_ids) if older_than is not None else frozenset()
+        steps = _prune_steps(store, limit, named_layers, needed)
         blobs = _prune_blobs(store, needed)
         snapshots = _prune_snapshots(store, needed)
         _prune_indexes(store, needed)
@@ -81,7 +82,7 @@ def prune(store: Store, *, older_than: float | None = 7 * 86400.0) -> Pruned:
     )
 
 
-def _prune_steps(store: Store, limit: float, needed: _Needed) -> int:
+def _prune_steps(store: Store, limit: float, named_layers: frozenset[str], needed: _Needed) -> int:
     kind = f"step-{CACHE_VERSION}"
     removed = 0
     for key, path in store.records.keys(kind):
@@ -90,7 +91,7 @@ def _prune_steps(store: Store, limit: float, needed: _Needed) -> int:
             results = msgspec.msgpack.decode(raw, type=list[StepResult]) if raw else []
         except msgspec.DecodeError:
             results = []
-        kept = [result for result in results if result.made >= limit]
+        kept = [r for r in results if r.made >= limit or r.layer.diff_id in named_layers]
         removed += len(results) - len(kept)
         for result in kept:
             needed.blobs.add(result.layer.descriptor.digest)

@@ -216,7 +216,7 @@ def _execute(
             raise BuildError(
                 f"line {run.instruction.first_line}: the step failed, exit code: {status}: "
                 f"{run.instruction.original[:300]}",
-                "its output stands above; fix the command and build again",
+                "its output stands above (unless -q hid it); fix the command and build again",
             )
         _keep_kernels_directories(tree, upper)
         epoch = shop.request.source_date_epoch

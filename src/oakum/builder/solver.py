@@ -325,7 +325,14 @@ class Solver:
         state = StageState.of_image(image.config, Stack.of_base(image.layers))
         state.platform = platform
         state.epoch = _seconds(image.config.created)
+        self._warn_of_platform(name, image.config.platform, platform)
         return state
+
+    def _warn_of_platform(self, name: str, found: Platform, wanted: Platform) -> None:
+        """An image that is no index is taken whatever it is for, as BuildKit takes it."""
+        if found.architecture and found.architecture != wanted.architecture:
+            text = f"{name} is an image for {found}, and {wanted} was asked for"
+            self._shop.progress(Event(f"base {name}", "note", text))
 
     def _perhaps_stage(self, error: OakumError, name: str) -> OakumError:
         """The error of an image that was not found, when a stage may have been meant."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Sequence
 from typing import Literal, Protocol
@@ -110,6 +111,14 @@ class Workshop:
         if self._mentions is None:
             self._mentions = mentions(self._dockerfile, build_args=dict(self.request.build_args))
         return self._mentions
+
+    def following(self, instruction: Instruction) -> tuple[Instruction, ...]:
+        """The instructions of the Dockerfile behind one, to the end of its stage."""
+        written = self._dockerfile.instructions
+        place = (instruction.first_line, instruction.original)
+        at = next((n for n, i in enumerate(written) if (i.first_line, i.original) == place), None)
+        behind = written[at + 1 :] if at is not None else ()
+        return tuple(itertools.takewhile(lambda one: one.keyword != "FROM", behind))
 
     def runtime(self) -> Runtime:
         """What runs steps on this machine; found once."""

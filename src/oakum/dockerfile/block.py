@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -22,6 +22,8 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(?::[a-z0-9-]+)?")
 _VERSION = re.compile(r"(?:[0-9]+:)?[0-9A-Za-z][0-9A-Za-z.+~-]*")
 _ADVISORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]*")
 _ITEM = re.compile(r"(?<=\s)([a-z0-9][a-z0-9+.:-]+)=([0-9][^\s\\`;&|]*)")
+
+_COMMENT = re.compile(r"# ([a-z0-9][a-z0-9+.:-]+) [^\s:]+(?::[^\s:]+)*: (.+)")
 
 
 class FixLine(msgspec.Struct, frozen=True):
@@ -46,6 +48,8 @@ class FixesBlock(msgspec.Struct, frozen=True):
     last_line: int
     packages: tuple[tuple[str, str], ...]
     """Packages and their versions."""
+    advisories: Mapping[str, tuple[str, ...]]
+    """What each package's comment says that its fix closes."""
 
 
 def fixes_blocks(dockerfile: Dockerfile) -> tuple[FixesBlock, ...]:
@@ -80,7 +84,9 @@ def _block(dockerfile: Dockerfile, span: Span, first: int, last: int) -> FixesBl
     stage = [one.index for one in found if one.from_.first_line < first]
     lines = dockerfile.raw[span.start : span.end].decode("utf-8", "replace").split("\n")
     items = [i for line in lines if not line.lstrip().startswith("#") for i in _ITEM.findall(line)]
-    return FixesBlock(stage[-1] if stage else -1, span, first, last, tuple(items))
+    said = [_COMMENT.fullmatch(line.strip()) for line in lines]
+    closes = {one[1]: tuple(_ADVISORY.findall(one[2])) for one in said if one}
+    return FixesBlock(stage[-1] if stage else -1, span, first, last, tuple(items), closes)
 
 
 def set_fixes_block(

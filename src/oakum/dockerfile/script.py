@@ -15,6 +15,7 @@ from oakum.dockerfile.trace import Source, Traced, traced
 SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh", "mksh", "yash")
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|.)|[^\\]", re.DOTALL)
+_LEADING = re.compile(r"""\s*(<<-?\s*\\?(?:'[^'\s]+'|"[^"\s]+"|[\w.-]+))[ \t]+([^;&|<>()\n]+)""")
 _WRITTEN = Source("word")
 
 
@@ -50,7 +51,8 @@ def run_script(instruction: Instruction, raw: bytes, shell: tuple[str, ...]) -> 
     if not instruction.heredocs:
         return Script(traced(instruction.body, _WRITTEN))
     if heredoc_marker(instruction.body.text) is None:
-        return Script(traced(instruction.body, _WRITTEN), feeds=_feeds(instruction, raw))
+        body = _command_first(instruction.body)
+        return Script(traced(body, _WRITTEN), feeds=_feeds(instruction, body.text, raw))
     script = heredoc_text(instruction.heredocs[0], raw)
     return Script(traced(script, _WRITTEN)) if _is_shell_script(script.text) else None
 
@@ -67,13 +69,25 @@ def _is_shell_script(text: str) -> bool:
     return any(is_shell(word) for word in words)
 
 
-def _feeds(instruction: Instruction, raw: bytes) -> tuple[Feed, ...]:
+def _command_first(body: MappedText) -> MappedText:
+    """The script with a heredoc's marker that stands before its command moved behind it.
+
+    To a shell ``<<EOF bash -e`` is ``bash -e <<EOF``.
+    """
+    match = _LEADING.match(body.text)
+    if match is None:
+        return body
+    marker, command = (body.cut(*match.span(number)) for number in (1, 2))
+    return join([command, unmapped(" "), marker, body.cut(match.end(), len(body.text))])
+
+
+def _feeds(instruction: Instruction, text: str, raw: bytes) -> tuple[Feed, ...]:
     """The heredocs of a line that goes to the shell together with them."""
     found: list[Feed] = []
     at = 0
     for heredoc in instruction.heredocs:
         marker = re.compile(rf"<<-?\s*\\?(['\"]?){re.escape(heredoc.name)}\1")
-        match = marker.search(instruction.body.text, at)
+        match = marker.search(text, at)
         if match is None:
             continue
         at = match.end()

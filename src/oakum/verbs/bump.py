@@ -45,7 +45,7 @@ from oakum.verbs.relock import relock
 from oakum.verbs.selection import Selection
 from oakum.verbs.sources import RepositoryOptions, Shelves
 from oakum.verbs.tags import BumpTags
-from oakum.verbs.unpinned import raise_unpinned
+from oakum.verbs.unpinned import out_of_reach, raise_unpinned
 from oakum.verbs.write_source import write_source
 
 
@@ -88,16 +88,24 @@ def plan_bump(
     installed without a pin is known from the lock; without that too, it is left to the build,
     which installs what is newest.
     """
-    project = Project(shelves, request, options.platforms, built, lock)
+    project = Project(shelves.of_images(), request, options.platforms, built, lock)
     found = survey(project.dockerfile, project.given, request.target)
     needed = {m.stage for m in found.mentions} | {s.index for s in project.chain()}
     draft = raise_bases(project, images, needed, options.bump_tags, lock)
     draft = draft.plus(raise_pins(project, found, selection))
     draft = draft.plus(raise_unpinned(project, found, selection, options.upgrade_at, draft))
+    if shelves.options.with_security:
+        draft = draft.plus(out_of_reach(project, shelves, selection, draft))
     text = apply_edits(project.dockerfile.raw, draft.edits)
-    new_lock = relock(project, lock, draft, text)
+    new_lock, moved = relock(project, lock, draft, text)
+    draft = draft.plus(Draft(changes=moved))
     return Bumped(
-        _plan(project, draft, text, lock, new_lock),
+        msgspec.structs.replace(
+            _plan(project, draft, text, lock, new_lock),
+            selection=selection,
+            bump_tags=options.bump_tags,
+            upgrade_at=options.upgrade_at,
+        ),
         text,
         new_lock,
         lock is not None or bool(draft.raised),

@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from oakum.verbs.selection import Selection
+from oakum.verbs.tags import BumpTags
+
 SCHEMA = 1
 """Version of every JSON document that the verbs write."""
 
@@ -85,6 +88,7 @@ class Unfixed(msgspec.Struct, frozen=True):
         "not-in-archive",
         "not-editable",
         "not-installed",
+        "other-ecosystem",
     ]
     """Why, as a word for programs."""
     detail: str
@@ -164,6 +168,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Unified diff of the Dockerfile and the lock."""
     notes: tuple[str, ...] = ()
     """What a reader should know."""
+    selection: Selection = Selection()
+    """Which fixes it was made for."""
+    bump_tags: BumpTags = "none"
+    """How far the tags of base images were to be raised."""
+    upgrade_at: Literal["base", "end"] = "base"
+    """Where a new block of fixes was to go."""
 
 
 class Problem(msgspec.Struct, frozen=True):

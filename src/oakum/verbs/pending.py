@@ -98,6 +98,7 @@ def find_fixes(
         unfixed += _lagging(package, chosen, findings)
     if listed is not None:
         unfixed += _not_installed(selection.findings or (), installed)
+        unfixed += _of_others(selection)
     advisories = advisories_of(repository, [(p.package, p.candidate) for p in pending])
     fixes = []
     for item in pending:
@@ -219,6 +220,27 @@ def _not_installed(findings: Sequence[Finding], installed: Sequence[Package]) ->
             str(f.severity),
         )
         for name, f in sorted(missing.items())
+    ]
+
+
+def _of_others(selection: Selection) -> list[Unfixed]:
+    """What a report lists that no distribution package brings: one entry for each package."""
+    by_package: dict[tuple[str, str], list[Finding]] = {}
+    for f in selection.findings or ():
+        if f.ecosystem != "deb" and selection.wants(f.package):
+            by_package.setdefault((f.ecosystem, f.package), []).append(f)
+    return [
+        Unfixed(
+            name,
+            "",
+            group[0].installed,
+            in_order({f.advisory for f in group}),
+            "other-ecosystem",
+            f"{group[0].scanner} reports it ({ecosystem}); oakum fixes packages of dpkg so far",
+            _severity(group),
+        )
+        for (ecosystem, name), group in sorted(by_package.items())
+        if not selection.ignored(name, tuple(f.advisory for f in group))
     ]
 
 

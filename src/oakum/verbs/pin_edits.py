@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from oakum.dockerfile import Mention, Stage, Survey, Wanted, in_block, set_versions
 from oakum.packages import Package
 from oakum.repository import AptRepository, Candidate
@@ -20,9 +22,10 @@ def raise_pins(project: Project, survey: Survey, selection: Selection) -> Draft:
     """The edits that raise every pin for which a newer version is wanted and is everywhere."""
     draft = Draft()
     targets: list[PinTarget] = []
-    for mention in survey.mentions:
-        if not mention.pinned or in_block(mention.instruction, project.blocks):
-            continue
+    pinned = [
+        m for m in survey.mentions if m.pinned and not in_block(m.instruction, project.blocks)
+    ]
+    for mention in pinned:
         if not selection.wants(mention.package):
             continue
         judged = _judge(project, mention, selection)
@@ -30,6 +33,8 @@ def raise_pins(project: Project, survey: Survey, selection: Selection) -> Draft:
             targets.append(judged)
         elif judged is not None:
             draft = draft.plus(Draft(unfixed=(judged,)))
+    targets, parted = _in_step(project, pinned, selection, targets)
+    draft = draft.plus(Draft(unfixed=parted))
     wanted = [Wanted(t.mention, t.candidate.version) for t in targets if t.candidate]
     planned = set_versions(project.dockerfile, wanted, project.given)
     refused = {id(one.mention) for one in planned.refused}
@@ -38,6 +43,53 @@ def raise_pins(project: Project, survey: Survey, selection: Selection) -> Draft:
     left = tuple(_not_editable(one.mention, one.reason) for one in planned.refused)
     shared = tuple(_shared(project, other) for other in planned.also)
     return draft.plus(Draft(tuple(planned.edits), changes=shared, unfixed=left))
+
+
+def _in_step(
+    project: Project, pinned: Sequence[Mention], selection: Selection, targets: list[PinTarget]
+) -> tuple[list[PinTarget], tuple[Unfixed, ...]]:
+    """The pins of one source and one version go together, or none of them goes.
+
+    Packages built from one source mostly depend on each other at exactly their own version
+    (Debian policy 7.1), so that half of them raised is a step that apt refuses.
+    """
+    going = {id(target.mention): target for target in targets if target.candidate}
+    everything = Selection(ceilings=selection.ceilings, ignore=selection.ignore)
+    left: list[Unfixed] = []
+    kept: list[PinTarget] = []
+    for target in targets:
+        more, stays = [], None
+        for other in pinned:
+            if not target.candidate or id(other) in going or not _kin(project, target, other):
+                continue
+            judged = _judge(project, other, everything)
+            if isinstance(judged, PinTarget) and judged.candidate:
+                if judged.candidate.version == target.candidate.version:
+                    why = f"it goes with {target.mention.package}, of the same source"
+                    more.append(msgspec.structs.replace(judged, why=why))
+            elif isinstance(judged, Unfixed):
+                stays = judged
+        if stays is not None:
+            detail = f"{stays.package}, of the same source, stays: {stays.detail}"
+            left.append(_unfixed(target.mention, stays.reason, detail))
+            continue
+        kept += [target, *more]
+        going |= {id(one.mention): one for one in more}
+    return kept, tuple(left)
+
+
+def _kin(project: Project, target: PinTarget, other: Mention) -> bool:
+    """Whether another pin of the stage has the same version, and is of the same source."""
+    mention = target.mention
+    same = other.stage == mention.stage and other.version == mention.version
+    if not same or other.version is None or other.package == mention.package:
+        return False
+    content = project.content(project.stages[other.stage])
+    if content is None or target.candidate is None:
+        return False
+    repository = project.shelves.repository(content)
+    offers = repository.versions(other.package, other.architecture or project.architecture)
+    return any(offer.source == target.candidate.source for offer in offers)
 
 
 def _judge(project: Project, mention: Mention, selection: Selection) -> PinTarget | Unfixed | None:
@@ -54,6 +106,9 @@ def _judge(project: Project, mention: Mention, selection: Selection) -> PinTarge
     if target.candidate is None or not (named or target.vanished):
         kept_back = named and target.held_back is not None
         return _unfixed(mention, target.held_back or "", target.why) if kept_back else None
+    base = project.base_content(project.stages[mention.stage])
+    if any(p.name == mention.package and p.held for p in (base.packages if base else ())):
+        return _unfixed(mention, "held", "apt holds it at its version in the base image")
     ignored = selection.ignored(mention.package, ())
     if ignored and not target.vanished:
         return _unfixed(mention, "ignored", ignored)

@@ -58,7 +58,7 @@ def judge_pin(
         return _repaired(mention, pinned, common, best)
     current = matching[0]
     if best is None or compare_versions(best.version, current.version) <= 0:
-        return _newest(mention, first, current, selection)
+        return _newest(mention, first, current, common[0], selection)
     if allows(pinned, best.version):
         return PinTarget(mention, None, False, f"the pattern takes {best.version}")
     why = f"{best.version} is in {best.repository}"
@@ -68,14 +68,24 @@ def judge_pin(
 
 
 def _newest(
-    mention: Mention, repository: AptRepository, current: Candidate, selection: Selection
+    mention: Mention,
+    repository: AptRepository,
+    current: Candidate,
+    newest: Candidate,
+    selection: Selection,
 ) -> PinTarget:
-    """A pin that stays, unless a ceiling is all that keeps it."""
+    """A pin that stays; said with a reason when a ceiling or another platform keeps it.
+
+    `newest` is the newest version that every platform has.
+    """
     ceiling = selection.ceilings.get(mention.package)
     chosen = repository.policy(mention.package, mention.architecture or repository.architecture)
     if ceiling and chosen and compare_versions(chosen.version, current.version) > 0:
         why = f"{chosen.version} is above the ceiling {ceiling}"
         return PinTarget(mention, None, False, why, "ceiling")
+    if chosen and compare_versions(chosen.version, newest.version) > 0:
+        why = f"{chosen.version} is not in the archive of every platform"
+        return PinTarget(mention, None, False, why, "not-in-archive")
     return PinTarget(mention, None, False, "it is the newest")
 
 

@@ -17,7 +17,7 @@ from oakum.builder import (
 )
 from oakum.dockerfile import Lock
 from oakum.errors import PlanMoved, ProofFailed
-from oakum.oci import Reference
+from oakum.oci import Reference, parse_platform
 from oakum.progress import Progress, silent
 from oakum.store import Store
 from oakum.transport import RegistryOptions
@@ -55,7 +55,7 @@ class RebuildRequest(msgspec.Struct, frozen=True):
     use_lock: bool = True
     """Whether a lock beside the Dockerfile counts."""
     plan: Plan | None = None
-    """The plan that this must be, exactly."""
+    """The plan that this must be, exactly; it brings its own selection and target."""
     command: str | None = None
     """Command that must succeed in the new image."""
 
@@ -111,6 +111,8 @@ def rebuild(
     pushed before the proof: `ProofFailed` leaves everything as it was.  `deliver` may take the
     proven image elsewhere, before the sources are changed and the names are set.
     """
+    if request.plan is not None:
+        request = _as_planned(request, request.plan)
     lock = read_lock(lock_path(request.build)) if request.use_lock else None
     images = Images(store, request.registry, progress)
     shelves = Shelves(store, request.repositories, progress)
@@ -143,6 +145,17 @@ def _current(
         wanted = msgspec.structs.replace(request.build, lock=lock)
         return build(store, wanted, options=request.registry, progress=progress)
     return old
+
+
+def _as_planned(request: RebuildRequest, plan: Plan) -> RebuildRequest:
+    """The request with the choices that the plan was made with."""
+    platforms = tuple(parse_platform(platform) for platform in plan.platforms)
+    return msgspec.structs.replace(
+        request,
+        build=msgspec.structs.replace(request.build, target=plan.target),
+        selection=plan.selection,
+        bump=BumpOptions(plan.bump_tags, plan.upgrade_at, platforms),
+    )
 
 
 def _same_plan(expected: Plan | None, actual: Plan) -> None:

@@ -11,20 +11,27 @@ from oakum.dockerfile import (
     Dockerfile,
     Instruction,
     Lock,
+    LockedBase,
     LockedStep,
+    base_of,
     fixes_blocks,
     in_block,
     parse_dockerfile,
     stages,
 )
+from oakum.oci import Digest
 from oakum.verbs.draft import Draft
+from oakum.verbs.interface import Change
 from oakum.verbs.project import Project, stage_name
 
 
-def relock(project: Project, lock: Lock | None, draft: Draft, text: bytes) -> Lock | None:
+def relock(
+    project: Project, lock: Lock | None, draft: Draft, text: bytes
+) -> tuple[Lock | None, tuple[Change, ...]]:
     """The lock to build `text` with: the old one's entries, raised where the draft says so.
 
-    None when there was no lock and nothing needs one.
+    None when there was no lock and nothing needs one.  The changes are those that no fix asks
+    for: versions that the archive does not have any more.
     """
     platform = str(project.request.platform)
     raised = _raised(project, draft, platform)
@@ -32,17 +39,28 @@ def relock(project: Project, lock: Lock | None, draft: Draft, text: bytes) -> Lo
     kept = lock.steps if lock else ()
     steps = [s for s in kept if (s.stage, s.run, s.platform) not in keys] + raised
     if lock is None and not steps:
-        return None
-    moved = {c.package for c in draft.changes if c.kind in ("lock", "base")}
-    bases = [
-        base
-        for base in (lock.bases if lock else ())
-        if base.image not in moved and base.image.partition("@")[0] not in moved
-    ]
-    current = [_current(project, draft, step) for step in steps]
+        return None, ()
+    changes: list[Change] = []
+    current = [_current(project, draft, step, changes) for step in steps]
     edited = parse_dockerfile(text, project.dockerfile.name)
     placed = relocated(current, project.dockerfile, edited)
-    return Lock(tuple(bases), tuple(sorted(placed, key=lambda s: (s.stage, s.run))))
+    bases = _bases(project, lock.bases if lock else (), edited)
+    made = Lock(tuple(bases), tuple(sorted(placed, key=lambda s: (s.stage, s.run))))
+    return made, tuple(changes)
+
+
+def _bases(project: Project, locked: Iterable[LockedBase], edited: Dockerfile) -> list[LockedBase]:
+    """The entries of the bases, with the names and digests of the edited Dockerfile."""
+    platform = str(project.request.platform)
+    named = {}
+    for before, after in zip(project.stages, stages(edited)[1], strict=True):
+        image = project.bases.get(before.index)
+        if image is not None:
+            old = base_of(project.dockerfile, before, project.given).text
+            new = base_of(edited, after, project.given)
+            digest = Digest(new.digest) if new.digest else image.root.digest
+            named[old, platform] = LockedBase(new.text, platform, digest)
+    return [named.get((base.image, base.platform), base) for base in locked]
 
 
 def _raised(project: Project, draft: Draft, platform: str) -> list[LockedStep]:
@@ -57,14 +75,20 @@ def _raised(project: Project, draft: Draft, platform: str) -> list[LockedStep]:
     ]
 
 
-def _current(project: Project, draft: Draft, step: LockedStep) -> LockedStep:
-    """The entry with the versions that the fixes ask for, and without vanished ones."""
+def _current(project: Project, draft: Draft, step: LockedStep, changes: list[Change]) -> LockedStep:
+    """The entry with the versions that the fixes ask for, and without vanished ones.
+
+    What becomes of a vanished one is added to `changes`.
+    """
     stage = next((s for s in project.stages if stage_name(s) == step.stage), None)
     content = project.content(stage) if stage else None
-    if content is None:
+    if stage is None or content is None:
         return step
     repository = project.shelves.repository(content)
-    fixed = {f"{f.package}:{f.architecture}": f.fixed for f in draft.fixes}
+    ours = stage.index in {one.index for one in project.chain()}
+    fixes = draft.fixes if ours else tuple(f for f in draft.fixes if f.stage == step.stage)
+    fixed = {f"{f.package}:{f.architecture}": f.fixed for f in fixes}
+    told = {change.package for change in draft.changes}
     packages = {}
     for name, version in step.packages.items():
         package, _, architecture = name.partition(":")
@@ -73,6 +97,9 @@ def _current(project: Project, draft: Draft, step: LockedStep) -> LockedStep:
         if wanted and offered and wanted not in offered:
             chosen = repository.policy(package, architecture)
             wanted = chosen.version if chosen is not None else wanted
+            if wanted != version and package not in told:
+                why = f"{version} is not in the archive any more"
+                changes.append(Change("lock", package, version, wanted, step.stage, None, why))
         packages[name] = wanted
     return msgspec.structs.replace(step, packages=packages)
 

@@ -61,6 +61,7 @@ class Shelves:
         """What was asked since then is current, however short `max_age` is."""
         self._contents: dict[tuple[str, ...], Content] = {}
         self._opened: dict[tuple[object, ...], AptRepository] = {}
+        self._own: Shelves | None = None
 
     def content(self, layers: Sequence[Layer], platform: Platform) -> Content:
         """The files and packages of a stack whose layers are in the store."""
@@ -106,8 +107,22 @@ class Shelves:
             )
         return self._opened[key]
 
+    def of_images(self) -> Shelves:
+        """The same, without suites that only ``with_security`` looks into.
+
+        What is in none of an image's own sources, no step of its Dockerfile can install.
+        """
+        if not self.options.with_security:
+            return self
+        if self._own is None:
+            options = msgspec.structs.replace(self.options, with_security=False)
+            self._own = Shelves(self.store, options, self.progress)
+        return self._own
+
     def close(self) -> None:
         """Let go of connections."""
+        if self._own is not None:
+            self._own.close()
         for repository in self._opened.values():
             repository.close()
 

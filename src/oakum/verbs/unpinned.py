@@ -28,7 +28,7 @@ from oakum.verbs.pending import Origins, find_fixes
 from oakum.verbs.pins import as_installed
 from oakum.verbs.project import Project, stage_name
 from oakum.verbs.selection import Selection
-from oakum.verbs.sources import Content
+from oakum.verbs.sources import Content, Shelves
 
 Placing = Literal["base", "end"]
 
@@ -62,7 +62,7 @@ class _Pins:
         indexes = {stage.index for stage in chain}
         self._versions: dict[str, list[str]] = {}
         for mention in survey.mentions:
-            ours = mention.stage in indexes and mention.pinned and mention.version is not None
+            ours = mention.stage in indexes and mention.pinned
             lines = [(b.first_line, b.last_line) for b in project.blocks]
             inside = any(first <= mention.instruction.first_line <= last for first, last in lines)
             if ours and not inside:
@@ -72,7 +72,8 @@ class _Pins:
     def settle(self, fix: Fix) -> bool:
         """Whether a pin decides about the package: it was raised, or does not allow the fix.
 
-        A pin with a glob that allows the fix decides nothing: the step has to run again.
+        A pin with a glob that allows the fix decides nothing: the step has to run again.  One
+        whose version is only known when the step runs (here the empty text) allows none.
         """
         versions = self._versions.get(fix.package)
         if versions is None:
@@ -136,16 +137,14 @@ def _block(
     fixes: Sequence[Fix],
     image: Image,
 ) -> Draft:
-    before = {
-        name: version
-        for block in project.blocks
-        if block.stage == root.index
-        for name, version in block.packages
-    }
+    blocks = [block for block in project.blocks if block.stage == root.index]
+    before = {name: version for block in blocks for name, version in block.packages}
+    closes = {name: ids for block in blocks for name, ids in block.advisories.items()}
     lines = [FixLine(_apt_name(project, fix), fix.fixed, fix.advisories) for fix in fixes]
     if selection.only or selection.findings is not None:
         named = {line.package for line in lines}
-        lines += [FixLine(n, v) for n, v in before.items() if n not in named]
+        others = [(n, v) for n, v in before.items() if n not in named]
+        lines += [FixLine(n, v, closes.get(n, ())) for n, v in others]
     lines.sort(key=lambda line: line.package)
     user = str(image.config.runtime.get("User") or "") or None
     try:
@@ -229,8 +228,9 @@ def _installed_fixes(
     repository = project.shelves.repository(content)
     found, unfixed = find_fixes(repository, content, origins, selection)
     in_base = {(p.name, p.architecture) for p in base.packages}
-    draft = Draft(unfixed=tuple(u for u in unfixed if (u.package, u.architecture) not in in_base))
     known = {(fix.package, fix.architecture) for fix in done.fixes}
+    settled = known | in_base
+    draft = Draft(unfixed=tuple(u for u in unfixed if (u.package, u.architecture) not in settled))
     steps = {step.layer: step for step in built.steps if step.run}
     for fix in found:
         step = steps.get(fix.layer)
@@ -268,3 +268,29 @@ def _locked_fixes(
                 placed = msgspec.structs.replace(fix, line=step.line or None)
                 draft = draft.plus(_raise(step, placed, "lock")).plus(Draft(fixes=(placed,)))
     return draft
+
+
+def out_of_reach(project: Project, shelves: Shelves, selection: Selection, done: Draft) -> Draft:
+    """Fixes that `shelves` knows from suites which the image's own sources lack."""
+    target = project.chain()[-1]
+    content = project.content(target)
+    if content is None:
+        return Draft()
+    origins = Origins((), (), stage_name(target))
+    found, _ = find_fixes(shelves.repository(content), content, origins, selection)
+    reached = {(fix.package, fix.fixed) for fix in done.fixes}
+    return Draft(
+        unfixed=tuple(
+            Unfixed(
+                fix.package,
+                fix.architecture,
+                fix.installed,
+                fix.advisories,
+                "not-in-archive",
+                f"{fix.fixed} is in {fix.repository}, which the image's sources lack",
+                fix.severity,
+            )
+            for fix in found
+            if (fix.package, fix.fixed) not in reached
+        )
+    )
