@@ -7,6 +7,8 @@ raised as one of these.
 
 from __future__ import annotations
 
+from typing import Self
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -28,6 +30,13 @@ class OakumError(Exception):
         super().__init__(what)
         self.what = what
         self.todo = todo
+
+    def reworded(self, what: str) -> Self:
+        """The same error, with all that it carries, in other words."""
+        made = type(self).__new__(type(self), what)
+        made.__dict__.update(self.__dict__)
+        made.what = what
+        return made
 
 
 class UsageError(OakumError):
@@ -90,6 +99,17 @@ class NoRepository(RepositoryError):
 
 class LockError(OakumError):
     """A lock file that is damaged, or out of date where it must not be."""
+
+
+class LockNotKept(LockError):
+    """A step that installed other versions than the lock asks for.
+
+    `packages` are those packages, ``name:architecture``.
+    """
+
+    def __init__(self, what: str, todo: str = "", packages: tuple[str, ...] = ()) -> None:
+        super().__init__(what, todo)
+        self.packages = packages
 
 
 class ReportError(OakumError):

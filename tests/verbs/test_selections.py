@@ -92,6 +92,60 @@ def test_a_version_that_is_only_known_when_the_step_runs_is_told_and_left(
     assert [f.package for f in rebuilt.fixed] == [plain]
 
 
+def test_a_step_that_chooses_its_versions_from_a_file_is_left_and_the_rest_is_done(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    name, plain = outdated("1.0-1"), outdated("1.0-1")
+    install = "apt-get update && xargs -a /list apt-get install -y"
+    project.write(
+        f"FROM BASE\nCOPY list /list\nRUN {install}\n"
+        f"RUN apt-get update && apt-get install -y {plain}\n",
+        list=f"{name}=1.0-1\n",
+    )
+    project.build()
+    fix(lab, name)
+    fix(lab, plain)
+    before = project.dockerfile.read_bytes()
+    rebuilt = project.rebuild()
+    assert rebuilt.outcome == "partly-done"
+    assert [(u.package, u.reason) for u in rebuilt.unfixed] == [(name, "not-editable")]
+    assert [f.package for f in rebuilt.fixed] == [plain]
+    assert project.dockerfile.read_bytes() == before
+    assert locked(project)[f"{plain}:amd64"] == "1.0-2"
+
+
+@pytest.mark.parametrize("pin", ["=1.0-1", ""], ids=["pinned", "free"])
+def test_an_update_step_runs_again(
+    lab: Lab, project: Project, outdated: Outdated, pin: str
+) -> None:
+    name = outdated("1.0-1")
+    project.write(
+        f"FROM BASE AS lists\nRUN apt-get update\nFROM lists\nRUN apt-get install -y {name}{pin}\n"
+    )
+    project.build()
+    fix(lab, name)
+    rebuilt = project.rebuild()
+    assert rebuilt.outcome == "done"
+    assert statuses(rebuilt) == ["ran", "ran"]
+    again = project.rebuild()
+    assert (again.outcome, statuses(again)) == ("nothing-to-do", ["cached", "cached"])
+
+
+def test_a_build_with_an_old_lock_brings_nothing_old_into_one_without(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    name = outdated("1.0-1")
+    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}\n")
+    request = BuildRequest(project.place)
+    lock(lab.store, request)
+    old = read_lock(project.place / "oakum.lock")
+    fix(lab, name)
+    assert project.rebuild().outcome == "done"
+    project.build(lock=old, no_cache=True)
+    assert lock(lab.store, request).outcome == "nothing-to-do"
+    assert locked(project)[f"{name}:amd64"] == "1.0-2"
+
+
 @pytest.mark.parametrize("opening", ["<<EOT bash -e", "<<-'EOT' bash -eo pipefail"])
 def test_a_heredoc_before_its_interpreter(
     lab: Lab, project: Project, outdated: Outdated, opening: str

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 import msgspec
 
 from oakum.layer import Layer, known_index
-from oakum.oci import Digest
 from oakum.store import Store
 
 CACHE_VERSION = "2"
@@ -63,11 +62,17 @@ class BuildCache:
         return whole and known_index(self._store, result.layer.diff_id) is not None
 
     def find(self, key: str, locked: Mapping[str, str] | None) -> StepResult | None:
-        """The newest result of the key that agrees with the lock's versions."""
-        for result in self.results(key):
-            if locked is None or agrees(result.packages, locked):
-                return result
-        return None
+        """The newest result of the key that agrees with the lock's versions.
+
+        Without a lock it is the newest of those that no other surpasses: a build with an old lock,
+        of another branch say, does not bring old versions back into one without.
+        """
+        results = self.results(key)
+        if locked is not None:
+            results = [result for result in results if agrees(result.packages, locked)]
+        elif len(results) > 1:
+            results = [one for one in results if not any(surpasses(o, one) for o in results)]
+        return next(iter(results), None)
 
     def put(self, key: str, result: StepResult) -> None:
         """Keep a result, before the older ones of its key."""
@@ -87,6 +92,11 @@ def agrees(installed: Mapping[str, str], locked: Mapping[str, str]) -> bool:
     return dict(installed) == dict(locked)
 
 
-def layer_digests(results: list[StepResult]) -> set[Digest]:
-    """The blobs that results need."""
-    return {result.layer.descriptor.digest for result in results}
+def surpasses(one: StepResult, other: StepResult) -> bool:
+    """Whether `one` has the same packages, some of them newer and none of them older."""
+    from oakum.repository import compare_versions
+
+    if one.packages.keys() != other.packages.keys():
+        return False
+    orders = [compare_versions(v, other.packages[name]) for name, v in one.packages.items()]
+    return any(order > 0 for order in orders) and all(order >= 0 for order in orders)

@@ -12,12 +12,12 @@ SHOWN = 300
 def located(error: OakumError, file: str, instruction: Instruction) -> OakumError:
     """The error with the file, the line and the instruction that brought it about."""
     number, text = instruction.first_line, instruction.original[:SHOWN]
-    kind = plain_kind(error)
-    if f"{file}:{number}" in error.what or f"{file}, line" in error.what or kind is OakumError:
+    known = f"{file}:{number}" in error.what or f"{file}, line" in error.what
+    if known or plain_kind(error) is OakumError:
         return error
     what = error.what.removeprefix(f"line {number}: ")
     shown = what if text in what else f"{what}: {text}"
-    return kind(f"{file}, line {number}: {shown}", error.todo)
+    return error.reworded(f"{file}, line {number}: {shown}")
 
 
 def plain_kind(error: OakumError) -> type[OakumError]:

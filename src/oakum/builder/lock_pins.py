@@ -23,13 +23,15 @@ def apt_files(locked: Mapping[str, str], preferences: bytes | None) -> dict[str,
     return {"apt.conf": configuration, "preferences": body}
 
 
-def broken_promises(packages: Mapping[str, str], locked: Mapping[str, str] | None) -> list[str]:
-    """Where a step's outcome is not what the lock says; empty when all is as it should be."""
-    broken = []
+def broken_promises(
+    packages: Mapping[str, str], locked: Mapping[str, str] | None
+) -> dict[str, str]:
+    """Packages of which a step's outcome is not what the lock says, each with what is wrong."""
+    broken = {}
     for name, version in sorted((locked or {}).items()):
         found = packages.get(name)
         if version and found is not None and found != version:
-            broken.append(f"{name} is {found or 'removed'}, locked at {version}")
+            broken[name] = f"{name} is {found or 'removed'}, locked at {version}"
         elif version and found is None:
-            broken.append(f"{name} was not installed, locked at {version}")
+            broken[name] = f"{name} was not installed, locked at {version}"
     return broken

@@ -53,6 +53,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """``--no-cache``."""
     no_cache_filter: tuple[str, ...] = ()
     """``--no-cache-filter``: names of stages that are not taken from the cache."""
+    rerun: frozenset[tuple[str, str]] = frozenset()
+    """RUNs that are not taken from the cache: (name of the stage, mark of the command)."""
     pull: bool = False
     """``--pull``: ask the registry for the base images' current digests."""
     contexts: Mapping[str, str] = {}

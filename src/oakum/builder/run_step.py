@@ -28,7 +28,7 @@ from oakum.dockerfile import (
     heredoc_marker,
     parse_mount,
 )
-from oakum.errors import BuildError, LockError, Unsupported
+from oakum.errors import BuildError, LockNotKept, Unsupported
 from oakum.packages import parse_status
 from oakum.progress import Event
 from oakum.store import discard
@@ -143,6 +143,8 @@ def run_instruction(
     why = "no result of these inputs in the cache"
     if shop.request.no_cache or stage in shop.request.no_cache_filter:
         why = "the cache was not to be used"
+    elif (stage, mark) in shop.request.rerun:
+        why = "a step behind it needs newer package lists"
     else:
         found = shop.cache.find(key, promised)
         if found is not None:
@@ -366,9 +368,10 @@ def _check_lock(
 ) -> None:
     broken = broken_promises(packages, locked)
     if broken:
-        raise LockError(
+        raise LockNotKept(
             f"line {instruction.first_line}: the step did not install what oakum.lock says: "
-            + "; ".join(broken[:5]),
-            "the archive has moved on: 'oakum rebuild --write' raises the lock, "
-            "'oakum lock' writes it anew",
+            + "; ".join([*broken.values()][:5]),
+            "the archive has moved on, or the step's own script chooses versions: "
+            "'oakum rebuild --write' raises the lock, 'oakum lock' writes it anew",
+            tuple(broken),
         )

@@ -103,6 +103,15 @@ class Unreadable(msgspec.Struct, frozen=True):
     text: str
 
 
+class ListsUpdate(msgspec.Struct, frozen=True):
+    """An ``apt-get update``, or the first command of a RUN that needs one from before it."""
+
+    stage: int
+    instruction: Instruction
+    needed: bool
+    """True where the RUN installs or upgrades with the lists that it finds."""
+
+
 class Survey(msgspec.Struct, frozen=True):
     """All that the RUN scripts say about packages."""
 
@@ -110,6 +119,8 @@ class Survey(msgspec.Struct, frozen=True):
     upgrades: tuple[UpgradeAll, ...]
     holds: tuple[Hold, ...]
     unreadable: tuple[Unreadable, ...]
+    updates: tuple[ListsUpdate, ...] = ()
+    """Of each RUN that calls apt the first that it does to package lists, or with them."""
 
 
 def survey(dockerfile: Dockerfile, given: Given | None = None, target: str | None = None) -> Survey:
@@ -206,6 +217,7 @@ class _Reader:
         self.upgrades: list[UpgradeAll] = []
         self.holds: list[Hold] = []
         self.unreadable: list[Unreadable] = []
+        self.updates: dict[object, ListsUpdate] = {}
 
     def result(self) -> Survey:
         return Survey(
@@ -213,6 +225,7 @@ class _Reader:
             tuple(dict.fromkeys(self.upgrades)),
             tuple(self.holds),
             tuple(dict.fromkeys(self.unreadable)),
+            tuple(self.updates.values()),
         )
 
     def read(self, stage: int, instruction: Instruction, scope: Scope) -> None:
@@ -252,6 +265,10 @@ class _Reader:
             return
         assert self.instruction is not None
         line = self._line(fields[0].written)
+        if command.operation == "update" or command.installs or command.upgrades:
+            needed = command.operation != "update"
+            key = (self.stage, self.instruction.first_line)
+            self.updates.setdefault(key, ListsUpdate(self.stage, self.instruction, needed))
         if command.upgrades:
             self.upgrades.append(UpgradeAll(self.stage, self.instruction, line, command.operation))
         elif command.operation in ("hold", "unhold"):

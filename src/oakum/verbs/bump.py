@@ -39,6 +39,7 @@ from oakum.verbs.bases import raise_bases
 from oakum.verbs.current import current_image
 from oakum.verbs.draft import Draft
 from oakum.verbs.interface import Plan, Unfixed
+from oakum.verbs.package_lists import outdated_lists
 from oakum.verbs.pin_edits import raise_pins
 from oakum.verbs.project import Project
 from oakum.verbs.relock import relock
@@ -71,6 +72,10 @@ class Bumped(msgspec.Struct, frozen=True):
     """The lock to build with; None to build without one."""
     write_lock: bool
     """Whether the lock belongs beside the Dockerfile (it was there, or a fix needs it)."""
+    raised: frozenset[str] = frozenset()
+    """Packages (``name:architecture``) that steps must install newer, by the lock."""
+    rerun: frozenset[tuple[str, str]] = frozenset()
+    """Steps that must run again for their package lists: (stage, mark of the command)."""
 
 
 def plan_bump(
@@ -81,14 +86,16 @@ def plan_bump(
     options: BumpOptions,
     built: Built | None,
     lock: Lock | None,
+    refused: frozenset[str] = frozenset(),
 ) -> Bumped:
     """The edits that bring every wanted fix in.
 
     `built` is the image as its sources stand now, where it is known.  Without it, what RUN steps
     installed without a pin is known from the lock; without that too, it is left to the build,
-    which installs what is newest.
+    which installs what is newest.  `refused` are packages (``name:architecture``) that a step was
+    found to install in versions of its own choice.
     """
-    project = Project(shelves.of_images(), request, options.platforms, built, lock)
+    project = Project(shelves.of_images(), request, options.platforms, built, lock, refused)
     found = survey(project.dockerfile, project.given, request.target)
     needed = {m.stage for m in found.mentions} | {s.index for s in project.chain()}
     draft = raise_bases(project, images, needed, options.bump_tags, lock)
@@ -109,6 +116,8 @@ def plan_bump(
         text,
         new_lock,
         lock is not None or bool(draft.raised),
+        frozenset(one.package for one in draft.raised),
+        outdated_lists(project, found, draft),
     )
 
 

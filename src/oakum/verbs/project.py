@@ -41,6 +41,7 @@ class Project:
         platforms: tuple[Platform, ...],
         built: Built | None,
         lock: Lock | None,
+        refused: frozenset[str] = frozenset(),
     ) -> None:
         self.shelves = shelves
         self.request = request
@@ -49,6 +50,8 @@ class Project:
         """The image of the sources, where it is known."""
         self.lock = lock
         """The lock beside them."""
+        self.refused = refused
+        """Packages that steps install in versions of their own choice, whatever the lock says."""
         self.dockerfile = read_dockerfile(request)
         self.given = Given(
             dict(request.build_args), platform_args(request.platform, request.target)
@@ -97,10 +100,10 @@ class Project:
             command=step.command,
         )
 
-    def chain(self) -> list[Stage]:
-        """The stages that the target is built on, from the one on an image to the target."""
+    def chain(self, last: Stage | None = None) -> list[Stage]:
+        """The stages that the target (or `last`) is built on, from the one on an image to it."""
         target = find_stage(self.stages, self.request.target) if self.request.target else None
-        stage: Stage | None = target or self.stages[-1]
+        stage: Stage | None = last or target or self.stages[-1]
         chain: list[Stage] = []
         while stage is not None:
             chain.insert(0, stage)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -16,9 +17,9 @@ from oakum.builder import (
     read_lock,
 )
 from oakum.dockerfile import Lock
-from oakum.errors import PlanMoved, ProofFailed
+from oakum.errors import LockNotKept, PlanMoved, ProofFailed
 from oakum.oci import Reference, parse_platform
-from oakum.progress import Progress, silent
+from oakum.progress import Event, Progress, silent
 from oakum.store import Store
 from oakum.transport import RegistryOptions
 from oakum.verbs.bump import Bumped, BumpOptions, plan_bump, write_bump
@@ -118,13 +119,14 @@ def rebuild(
     shelves = Shelves(store, request.repositories, progress)
     try:
         old = _current(store, request, lock, progress)
-        bumped = plan_bump(
-            shelves, images, request.build, request.selection, request.bump, old, lock
+        bumper = partial(
+            plan_bump, shelves, images, request.build, request.selection, request.bump, old, lock
         )
+        bumped = bumper()
         _same_plan(request.plan, bumped.plan)
         if not request.write:
             return _planned(bumped, old)
-        built = _build(store, request, bumped, progress)
+        bumped, built = _built(store, request, bumper, bumped, progress)
         images.fetch(built.state.stack.layers)
         proof = _prove(store, shelves, request, bumped, built, old, progress)
         if deliver is not None:
@@ -194,9 +196,39 @@ def outcome_of(plan: Plan) -> Outcome:
     return "not-possible" if left else "nothing-to-do"
 
 
+def _built(
+    store: Store,
+    request: RebuildRequest,
+    bumper: Callable[[frozenset[str]], Bumped],
+    bumped: Bumped,
+    progress: Progress,
+) -> tuple[Bumped, Built]:
+    """Build what was planned; without the versions that a step turns out not to install.
+
+    Where a script chooses its versions itself, in a way that only its run shows, what was raised
+    through the lock is not what it installs.  That is left then, and the rest is done.
+    """
+    refused: frozenset[str] = frozenset()
+    while True:
+        try:
+            return bumped, _build(store, request, bumped, progress)
+        except LockNotKept as error:
+            more = frozenset(error.packages) & bumped.raised - refused
+            if not more or request.plan is not None:
+                raise
+            refused |= more
+            text = f"the step chooses other versions itself, left: {', '.join(sorted(more))}"
+            progress(Event("lock", "note", text))
+            bumped = bumper(refused)
+
+
 def _build(store: Store, request: RebuildRequest, bumped: Bumped, progress: Progress) -> Built:
     wanted = msgspec.structs.replace(
-        request.build, dockerfile_text=bumped.text, lock=bumped.lock, locked=False
+        request.build,
+        dockerfile_text=bumped.text,
+        lock=bumped.lock,
+        locked=False,
+        rerun=bumped.rerun,
     )
     return build(store, wanted, options=request.registry, progress=progress)
 

@@ -115,6 +115,10 @@ def _base_fixes(
 
 def _without_apt(fix: Fix) -> Unfixed:
     detail = f"{fix.fixed} is there, and the base image has no apt: it needs a newer base"
+    return _left(fix, detail)
+
+
+def _left(fix: Fix, detail: str) -> Unfixed:
     return Unfixed(
         fix.package,
         fix.architecture,
@@ -190,9 +194,9 @@ def _by_upgrade(project: Project, lines: set[int], fixes: Sequence[Fix]) -> Draf
     if step is None:
         return Draft()
     behind = [f for f in fixes if _behind(step.packages, f)]
-    draft = Draft(fixes=tuple(behind))
+    draft = Draft()
     for fix in behind:
-        draft = draft.plus(_raise(step, fix, "upgrade"))
+        draft = draft.plus(_raise(project, step, fix, "upgrade"))
     return draft
 
 
@@ -201,13 +205,17 @@ def _behind(packages: Mapping[str, str], fix: Fix) -> bool:
     return version is None or compare_versions(version, fix.fixed) < 0
 
 
-def _raise(step: StepReport, fix: Fix, kind: Literal["lock", "upgrade"]) -> Draft:
+def _raise(project: Project, step: StepReport, fix: Fix, kind: Literal["lock", "upgrade"]) -> Draft:
     why = "no line pins it: the step runs again with this version"
     change = Change(
         kind, fix.package, fix.installed, fix.fixed, step.stage, step.line, why, fix.advisories
     )
     name = f"{fix.package}:{fix.architecture}"
-    return Draft(raised=(Raise(step.stage, step.run, name, fix.fixed),), changes=(change,))
+    if name in project.refused:
+        where = f"the step of line {step.line} chooses its version itself"
+        return Draft(unfixed=(_left(fix, where),))
+    raised = Raise(step.stage, step.run, name, fix.fixed)
+    return Draft(raised=(raised,), changes=(change,), fixes=(fix,))
 
 
 def _installed_fixes(
@@ -238,7 +246,7 @@ def _installed_fixes(
             continue
         if any(b.first_line <= step.line <= b.last_line for b in project.blocks):
             continue
-        draft = draft.plus(_raise(step, fix, "lock")).plus(Draft(fixes=(fix,)))
+        draft = draft.plus(_raise(project, step, fix, "lock"))
     return draft
 
 
@@ -266,7 +274,7 @@ def _locked_fixes(
         for fix in found:
             if not pins.settle(fix) and (fix.package, fix.architecture) not in known:
                 placed = msgspec.structs.replace(fix, line=step.line or None)
-                draft = draft.plus(_raise(step, placed, "lock")).plus(Draft(fixes=(placed,)))
+                draft = draft.plus(_raise(project, step, placed, "lock"))
     return draft
 
 
