@@ -120,7 +120,8 @@ def test_an_update_step_runs_again(
 ) -> None:
     name = outdated("1.0-1")
     project.write(
-        f"FROM BASE AS lists\nRUN apt-get update\nFROM lists\nRUN apt-get install -y {name}{pin}\n"
+        f"FROM BASE AS lists\nRUN apt-get update && : {name}\n"
+        f"FROM lists\nRUN apt-get install -y {name}{pin}\n"
     )
     project.build()
     fix(lab, name)
