@@ -40,7 +40,7 @@ def test_1_is_a_failure(ready: Ready) -> None:
         ["build", ".", "-t", "Upper:1"],
         ["build", ".", "-t", "a@sha256:" + 64 * "0"],
         ["build", ".", "--output", "type=box,dest=x"],
-        ["build", ".", "--output", "-"],
+        ["build", ".", "--output", "type=oci,dest=-"],
         ["build", ".", "--secret", "src=x"],
         ["build", ".", "--add-host", "x"],
         ["rebuild", ".", "--push"],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pty
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,18 @@ def test_a_closed_pipe_is_no_traceback(ready: Ready) -> None:
     shell = Oakum(ready.oakum.store, ready.oakum.home, "sh", "-c", '"$@" | true', "sh")
     ended = shell("ls", ready.name, "/bin", "-R")
     assert ended.err == ""
+
+
+@pytest.mark.parametrize("output", ["-", "type=tar,dest=-"])
+def test_a_tar_on_standard_output_is_all_that_is_there(
+    oakum: Oakum, tmp_path: Path, output: str
+) -> None:
+    place = Context(tmp_path / "context").write_all("FROM scratch", "COPY text /text", text="hi")
+    raw = oakum.done("build", place, "-o", output).out.encode()
+    with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
+        assert [member.name for member in tar] == ["text"]
+        end = tar.offset
+    assert not raw[end:].strip(b"\0")
+    refused = oakum("build", place, "-o", output, "--format", "json")
+    assert refused.code == 2
+    assert refused.document["outcome"] == "failed"

@@ -95,6 +95,9 @@ def build(
     request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     names = r.references(tag)
     outputs = parse_outputs(output, load=load)
+    piped = any(output.dest == "-" for output in outputs)
+    if format_ == "json" and piped:
+        raise UsageError("standard output has the tar, not JSON", "use --result-file FILE")
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
@@ -116,6 +119,8 @@ def build(
         r.write_text(iidfile, built.image.config.digest)
     if metadata_file:
         write_result(metadata_file, _metadata(built, tag))
+    if piped:
+        return exit_code(outcome, detailed_exit_code)
     if format_ == "json":
         show_json(document)
     elif quiet or progress == "quiet":

@@ -24,7 +24,7 @@ class Output(msgspec.Struct, frozen=True):
     type: str
     """One of `TYPES`, or ``daemon``."""
     dest: str
-    """File or directory."""
+    """File or directory; for ``tar`` also ``-``, standard output."""
     tar: bool = True
     """For ``oci``: whether it is an archive, not a directory."""
 
@@ -32,10 +32,8 @@ class Output(msgspec.Struct, frozen=True):
 def parse_outputs(values: list[str], *, load: bool) -> list[Output]:
     """What ``--output`` and ``--load`` ask for."""
     found = [_parse(text) for text in values]
-    if any(output.dest == "-" for output in found):
-        raise UsageError(
-            "--output to standard output is not supported yet", "name a file: dest=image.tar"
-        )
+    if any(output.dest == "-" and output.type != "tar" for output in found):
+        raise UsageError("only type=tar goes to standard output", "name a place: dest=PATH")
     if load:
         found.append(Output("daemon", ""))
     return found
@@ -43,7 +41,7 @@ def parse_outputs(values: list[str], *, load: bool) -> list[Output]:
 
 def _parse(text: str) -> Output:
     if "=" not in text:
-        return Output("local", text)
+        return Output("local" if text != "-" else "tar", text)
     fields = dict(part.partition("=")[::2] for part in text.split(",") if part)
     kind, dest = fields.get("type", ""), fields.get("dest", "")
     if kind not in TYPES:
