@@ -78,20 +78,8 @@ def _members(stream: Readable, shelf: Path) -> Iterator[Item]:
     for number, (header, content) in enumerate(read_tar(TarStream(stream, max_layer_bytes()))):
         if not header.path:
             continue
-        entry = Entry(
-            header.path,
-            header.kind,
-            header.mode,
-            header.uid,
-            header.gid,
-            header.size,
-            header.mtime,
-            header.link,
-            header.device,
-            header.xattrs,
-        )
         if header.kind is not Kind.FILE:
-            yield Item(entry)
+            yield Item(header.entry())
             continue
         place = shelf / str(number)
         hasher = hashlib.sha256()
@@ -99,7 +87,7 @@ def _members(stream: Readable, shelf: Path) -> Iterator[Item]:
             for piece in content:
                 hasher.update(piece)
                 file.write(piece)
-        yield _stored(msgspec.structs.replace(entry, digest=hasher.digest()), place)
+        yield _stored(header.entry(hasher.digest()), place)
 
 
 def _stored(entry: Entry, place: Path) -> Item:

@@ -21,11 +21,11 @@ from oakum.builder.ignore import Ignore, parse_patterns
 from oakum.builder.modes import parse_mode
 from oakum.builder.stack import identity
 from oakum.builder.state import StageState
-from oakum.builder.steps import Found, NotCached, Stages, Workshop
+from oakum.builder.steps import Found, NotCached, Stages, Workshop, check_flags
 from oakum.builder.target import Item, Target
 from oakum.builder.tree_sources import file_item
 from oakum.dockerfile import Instruction, heredoc_marker
-from oakum.errors import BuildError, Unsupported
+from oakum.errors import BuildError
 from oakum.layer import Entry, Kind, content_identity
 from oakum.progress import Event
 from oakum.tree import Tree
@@ -47,21 +47,37 @@ def copy_step(
 ) -> Found:
     """Carry out a COPY or ADD, or take its layer from the cache."""
     began = time.monotonic()
-    _check_flags(instruction)
+    check_flags(instruction, _FLAGS)
     *written, last = _words(instruction, expand)
     destination = destination_of(last, state.workdir)
     sources, newest = sources_of(shop, stages, state, instruction, written, expand)
     plan = _plan(shop, state, instruction, expand)
     plan.add(sources, destination)
     items = [_dated(item, newest) for item in plan.entries()]
-    key = identity(["copy", *(_identity(item) for item in items)])
-    found = None if _uncached(shop, stage) else shop.cache.find(key, None)
+    clamp = shop.request.source_date_epoch
+    return _layer(shop, instruction, stage, "copy", items, clamp=clamp, epoch=newest, began=began)
+
+
+def _layer(
+    shop: Workshop,
+    instruction: Instruction,
+    stage: str,
+    kind: str,
+    items: Sequence[Item],
+    *,
+    clamp: int | None,
+    epoch: int,
+    began: float,
+) -> Found:
+    """The layer that holds `items`, from the cache or written now."""
+    key = identity([kind, *(_identity(item) for item in items)])
+    found = None if shop.uncached(stage) else shop.cache.find(key, None)
     if found is not None:
         return Found(found, True, time.monotonic() - began)
     if shop.request.only_cached:
         raise NotCached(stage, instruction)
-    layer, content = shop.layering.write(_written(items, shop.request.source_date_epoch))
-    result = StepResult(layer, content, {}, newest, seconds=time.monotonic() - began)
+    layer, content = shop.layering.write(_written(items, clamp))
+    result = StepResult(layer, content, epoch=epoch, seconds=time.monotonic() - began)
     shop.cache.put(key, result)
     return Found(result, False, time.monotonic() - began)
 
@@ -76,20 +92,6 @@ def copy_history(instruction: Instruction, expand: Callable[[str], str]) -> str:
     heredocs = [f"<<{heredoc.name}" for heredoc in instruction.heredocs]
     files = [word for word in sources if not (heredocs and heredoc_marker(word))]
     return " ".join([*shown, *files, *heredocs, destination])
-
-
-def _uncached(shop: Workshop, stage: str) -> bool:
-    return shop.request.no_cache or stage in shop.request.no_cache_filter
-
-
-def _check_flags(instruction: Instruction) -> None:
-    for flag in instruction.flags:
-        if flag.name not in _FLAGS:
-            raise Unsupported(
-                f"line {instruction.first_line}: {instruction.keyword} --{flag.name} is not "
-                f"built yet: {instruction.original}",
-                "build this Dockerfile with docker for now",
-            )
 
 
 def _words(instruction: Instruction, expand: Callable[[str], str]) -> list[str]:
@@ -155,13 +157,4 @@ def workdir_step(shop: Workshop, state: StageState, stage: str, line: Instructio
             f"the working directory /{os.fsdecode(path)} is not a directory", "name another one"
         )
     items = [_dated(item, state.epoch) for item in target.entries()]
-    key = identity(["workdir", *(_identity(item) for item in items)])
-    found = None if _uncached(shop, stage) else shop.cache.find(key, None)
-    if found is not None:
-        return Found(found, True, time.monotonic() - began)
-    if shop.request.only_cached:
-        raise NotCached(stage, line)
-    layer, content = shop.layering.write(_written(items, None))
-    result = StepResult(layer, content, epoch=0, seconds=time.monotonic() - began)
-    shop.cache.put(key, result)
-    return Found(result, False, time.monotonic() - began)
+    return _layer(shop, line, stage, "workdir", items, clamp=None, epoch=0, began=began)

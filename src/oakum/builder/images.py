@@ -21,7 +21,6 @@ from oakum.oci import (
     choose,
     parse_reference,
 )
-from oakum.oci.image import MAX_DOCUMENT
 from oakum.progress import Progress, silent
 from oakum.store import Store
 from oakum.transport import (
@@ -113,11 +112,7 @@ class Images:
 
     def _known(self, name: str, reference: Reference, platform: Platform) -> Image | None:
         """The image as the store has it, when its documents are all there."""
-        if reference.digest:
-            descriptor = self._by_digest(reference.digest)
-        else:
-            named = self.store.names.get(reference)
-            descriptor = named.descriptor if named else None
+        descriptor = self._descriptor(reference)
         if descriptor is None:
             return None
         try:
@@ -125,17 +120,14 @@ class Images:
         except NotFound:
             return None
 
-    def _by_digest(self, digest: Digest) -> Descriptor | None:
-        if not self.store.blobs.has(digest):
+    def _descriptor(self, reference: Reference) -> Descriptor | None:
+        if reference.digest is None:
+            named = self.store.names.get(reference)
+            return named.descriptor if named else None
+        try:
+            return self.store.described(reference.digest)
+        except (NotFound, InvalidImage):
             return None
-        raw = self.store.blobs.read(digest, MAX_DOCUMENT)
-        for parse in (Manifest.parse, Index.parse):
-            try:
-                parsed = parse(raw)
-            except InvalidImage:
-                continue
-            return Descriptor(parsed.media_type, digest, len(raw))
-        return None
 
     def _image(self, name: str, root: Descriptor, platform: Platform, origin: str | None) -> Image:
         document = self.store.manifest(root)

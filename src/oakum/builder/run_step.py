@@ -18,7 +18,7 @@ from oakum.builder.preflight import check_pins
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.stack import identity
 from oakum.builder.state import PROXY_ARGS, StageState
-from oakum.builder.steps import Found, NotCached, Stages, Workshop
+from oakum.builder.steps import Found, NotCached, Stages, Workshop, check_flags
 from oakum.dockerfile import (
     Heredoc,
     Instruction,
@@ -50,7 +50,7 @@ class _Run:
         instruction: Instruction,
         expand: Callable[[str], str],
     ) -> None:
-        _check_flags(instruction)
+        check_flags(instruction, _FLAGS)
         self.instruction = instruction
         script, self.program = script_of(instruction)
         self.argv = [*instruction.arguments] if instruction.json else [*state.shell, script]
@@ -89,16 +89,6 @@ def _given_proxies(arguments: Mapping[str, str]) -> dict[str, str]:
         if name in arguments:
             found[name.upper()] = found[name.lower()] = arguments[name]
     return found
-
-
-def _check_flags(instruction: Instruction) -> None:
-    for flag in instruction.flags:
-        if flag.name not in _FLAGS:
-            raise Unsupported(
-                f"line {instruction.first_line}: RUN --{flag.name} is not built yet: "
-                f"{instruction.original}",
-                "build this Dockerfile with docker for now",
-            )
 
 
 def script_of(instruction: Instruction) -> tuple[str, Heredoc | None]:
@@ -141,7 +131,7 @@ def run_instruction(
     sources = [mount_identity(shop, stages, mount) for mount in run.mounts]
     key = _key(shop, state, run, sources)
     why = "no result of these inputs in the cache"
-    if shop.request.no_cache or stage in shop.request.no_cache_filter:
+    if shop.uncached(stage):
         why = "the cache was not to be used"
     elif (stage, mark) in shop.request.rerun:
         why = "a step behind it needs newer package lists"

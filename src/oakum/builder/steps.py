@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -18,7 +18,7 @@ from oakum.builder.sandbox import Runtime, find_runtime
 from oakum.builder.snapshot import Snapshots
 from oakum.builder.state import StageState
 from oakum.dockerfile import Dockerfile, Instruction, Mention, mentions
-from oakum.errors import OakumError
+from oakum.errors import OakumError, Unsupported
 from oakum.layer import Layer
 from oakum.progress import Event, Progress
 from oakum.store import Store
@@ -120,6 +120,10 @@ class Workshop:
         behind = written[at + 1 :] if at is not None else ()
         return tuple(itertools.takewhile(lambda one: one.keyword != "FROM", behind))
 
+    def uncached(self, stage: str) -> bool:
+        """Whether the steps of a stage are not to be taken from the cache."""
+        return self.request.no_cache or stage in self.request.no_cache_filter
+
     def runtime(self) -> Runtime:
         """What runs steps on this machine; found once."""
         with self._runtime_lock:
@@ -133,6 +137,17 @@ class Workshop:
     def close(self) -> None:
         """Let go of threads."""
         self.layering.close()
+
+
+def check_flags(instruction: Instruction, known: Collection[str]) -> None:
+    """`Unsupported` for a flag of the instruction that is not among the `known` ones."""
+    for flag in instruction.flags:
+        if flag.name not in known:
+            raise Unsupported(
+                f"line {instruction.first_line}: {instruction.keyword} --{flag.name} is not "
+                f"built yet: {instruction.original}",
+                "build this Dockerfile with docker for now",
+            )
 
 
 class Found(msgspec.Struct, frozen=True):

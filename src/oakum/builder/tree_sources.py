@@ -27,7 +27,7 @@ def tree_sources(shop: Workshop, state: StageState, pattern: str) -> list[Source
     copied as they are.
     """
     tree = shop.snapshots.tree(state.stack.layers)
-    contents = _Contents(shop, state, tree)
+    contents = _Contents(shop, state)
     return [_source(tree, contents, path) for path in expand_in_tree(tree, pattern)]
 
 
@@ -56,7 +56,7 @@ def file_item(shop: Workshop, state: StageState, tree: Tree, path: bytes) -> Ite
     node = tree.get(path)
     if node is None or node.entry.kind not in (Kind.FILE, Kind.HARDLINK):
         return None
-    return _item(_Contents(shop, state, tree), node, path)
+    return _item(_Contents(shop, state), node, path)
 
 
 def _source(tree: Tree, contents: _Contents, path: bytes) -> Source:
@@ -78,40 +78,28 @@ def _root(tree: Tree) -> Iterator[tuple[bytes, Node]]:
 def _item(contents: _Contents, node: Node, relative: bytes) -> Item:
     if node.entry.kind not in (Kind.FILE, Kind.HARDLINK):
         return Item(msgspec.structs.replace(node.entry, path=relative))
-    file = contents.file_of(node)
-    entry = msgspec.structs.replace(file.entry, path=relative)
+    file = node.file
+    if file is None:
+        raise BuildError(
+            f"the hard link {os.fsdecode(node.entry.path)!r} names a file that is gone",
+            "the image is damaged",
+        )
+    entry = msgspec.structs.replace(file, path=relative)
     # Names of one file stand in one layer, where all but one link to it.
-    return Item(entry, contents.opener(file), (file.layer, file.entry.path))
+    return Item(entry, contents.opener(file, node.layer), (node.layer, file.path))
 
 
 class _Contents:
     """Opens files of a stage on disk, in the layer that each belongs to."""
 
-    def __init__(self, shop: Workshop, state: StageState, tree: Tree) -> None:
+    def __init__(self, shop: Workshop, state: StageState) -> None:
         self._shop = shop
         self._layers = state.stack.layers
-        self._tree = tree
         self._directories: list[Path] | None = None
 
-    def file_of(self, node: Node) -> Node:
-        """The file that a node is, which may be a hard link to it."""
-        if node.entry.kind is Kind.FILE:
-            return node
-        found = self._tree.file(node.entry.link)
-        if found is None or found.layer != node.layer:
-            index = self._shop.snapshots.indexes(self._layers)[node.layer]
-            for entry in index.entries:
-                if entry.path == node.entry.link and entry.kind is Kind.FILE:
-                    return Node(entry, node.layer)
-            raise BuildError(
-                f"the hard link {os.fsdecode(node.entry.path)!r} names a file that is gone",
-                "the image is damaged",
-            )
-        return found
-
-    def opener(self, node: Node) -> Callable[[], Iterator[bytes]]:
-        """Opens the content of a file's node when it is called."""
-        return lambda: file_content(self._place(node.entry, node.layer))
+    def opener(self, file: Entry, layer: int) -> Callable[[], Iterator[bytes]]:
+        """Opens the content of a file of a layer when it is called."""
+        return lambda: file_content(self._place(file, layer))
 
     def _place(self, entry: Entry, layer: int) -> bytes:
         if self._directories is None:

@@ -18,12 +18,10 @@ from pathlib import Path
 from oakum.errors import InvalidImage, OakumError, StoreError
 from oakum.layer.compression import BLOCK
 from oakum.layer.entry import Entry, Kind
-from oakum.layer.paths import MAX_DEPTH, damaged
+from oakum.layer.paths import MAX_DEPTH, OPAQUE, WHITEOUT, damaged, marked_name
 from oakum.layer.tar import Header
 
 _OPAQUE_XATTRS = ("trusted.overlay.opaque", "user.overlay.opaque")
-_MARK = b".wh."
-_OPAQUE_MARK = b".wh..wh..opq"
 _KEPT_XATTRS = ("security.capability", "user.")
 _LAYERS_FAULT = frozenset((errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR))
 
@@ -176,7 +174,7 @@ class DirectoryUnpacker:
         self._parents(inside)
         if self._marked:
             opaque = path in self._made
-            mark = where + b"/" + _OPAQUE_MARK if opaque else _marked_name(where)
+            mark = where + b"/" + OPAQUE if opaque else marked_name(where)
             if opaque or not os.path.lexists(where):
                 os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
         elif path in self._made:
@@ -187,11 +185,6 @@ class DirectoryUnpacker:
 
 def _is_directory(path: bytes) -> bool:
     return stat.S_ISDIR(os.lstat(path).st_mode)
-
-
-def _marked_name(path: bytes) -> bytes:
-    parent, _, name = path.rpartition(b"/")
-    return parent + b"/" + _MARK + name
 
 
 def _cannot(path: bytes, error: OSError) -> OakumError:
@@ -281,7 +274,7 @@ def read_directory(
     """
     inodes: dict[tuple[int, int], bytes] = {}
     top = os.fsencode(root)
-    if _hides_all(top, marked):
+    if hides_all(top, marked):
         yield DiskEntry(Entry(b"", Kind.OPAQUE, 0o600), b"")
     todo = _paths_in(top, b"", marked)
     while todo:
@@ -293,8 +286,8 @@ def read_directory(
             )
         source = top + b"/" + path
         parent, _, name = path.rpartition(b"/")
-        if marked and name.startswith(_MARK):
-            if name != _OPAQUE_MARK:
+        if marked and name.startswith(WHITEOUT):
+            if name != OPAQUE:
                 gone = parent + b"/" + _unmarked(name) if parent else _unmarked(name)
                 yield DiskEntry(Entry(gone, Kind.WHITEOUT, 0o600), b"")
             continue
@@ -310,7 +303,7 @@ def read_directory(
                 )
         yield DiskEntry(entry, source)
         if entry.kind is Kind.DIRECTORY:
-            if _hides_all(source, marked):
+            if hides_all(source, marked):
                 yield DiskEntry(Entry(path, Kind.OPAQUE, 0o600, mtime=entry.mtime), b"")
             todo += _paths_in(top, path, marked)
 
@@ -324,11 +317,12 @@ def _paths_in(root: bytes, directory: bytes, marked: bool) -> list[bytes]:
 
 
 def _unmarked(name: bytes) -> bytes:
-    return name.removeprefix(_MARK)
+    return name.removeprefix(WHITEOUT)
 
 
-def _hides_all(path: bytes, marked: bool) -> bool:
-    return os.path.lexists(path + b"/" + _OPAQUE_MARK) if marked else _is_opaque(path)
+def hides_all(path: bytes, marked: bool) -> bool:
+    """Whether nothing of the layers below shows through the directory at `path`."""
+    return os.path.lexists(path + b"/" + OPAQUE) if marked else _is_opaque(path)
 
 
 def _is_opaque(path: bytes) -> bool:

@@ -10,8 +10,10 @@ MAX_DEPTH = 256
 """Most components of a path; walking and removing a deeper tree overflows Python's stack."""
 MAX_NAME = 255
 """Most bytes of one component of a path that Linux's file systems hold."""
-_PREFIX = b".wh."
-_OPAQUE = b".wh..wh..opq"
+WHITEOUT = b".wh."
+"""What an archive puts before the name of a path that is gone (OCI image spec, layer.md)."""
+OPAQUE = b".wh..wh..opq"
+"""An archive's file in a directory that nothing below shows through."""
 
 
 def damaged(why: str) -> InvalidImage:
@@ -31,21 +33,27 @@ def normalise(name: bytes) -> bytes:
         raise damaged(f"the path {name[:100]!r} leads out of the root")
     if len(parts) > MAX_DEPTH:
         raise damaged(f"a path of more than {MAX_DEPTH} directories")
-    if any(len(part.removeprefix(_PREFIX)) > MAX_NAME for part in parts):
+    if any(len(part.removeprefix(WHITEOUT)) > MAX_NAME for part in parts):
         raise damaged(f"the name {name[:100]!r} is longer than {MAX_NAME} bytes")
     return b"/".join(parts)
+
+
+def marked_name(path: bytes) -> bytes:
+    """The path under which an archive says that `path` is gone."""
+    parent, slash, name = path.rpartition(b"/")
+    return parent + slash + WHITEOUT + name
 
 
 def whiteout(kind: Kind, path: bytes) -> tuple[Kind, bytes]:
     """Kind and path that a member stands for, given those that the archive names."""
     parent, _, base = path.rpartition(b"/")
-    if not base.startswith(_PREFIX):
+    if not base.startswith(WHITEOUT):
         return kind, path
-    if base == _OPAQUE:
+    if base == OPAQUE:
         return Kind.OPAQUE, parent
-    if base.startswith(b".wh..wh.") or base == _PREFIX:
+    if base.startswith(b".wh..wh.") or base == WHITEOUT:
         return Kind.WHITEOUT, parent + b"/" + base if parent else base
-    target = base.removeprefix(_PREFIX)
+    target = base.removeprefix(WHITEOUT)
     if target in (b".", b".."):
         raise damaged(f"a whiteout of {target!r}")
     return Kind.WHITEOUT, parent + b"/" + target if parent else target

@@ -88,7 +88,7 @@ def _read(stream: TarStream, unpacker: Unpacker | None) -> tuple[LayerIndex, dic
                 total += header.size
         elif unpacker:
             unpacker.member(header, content)
-        entries.append(_entry(header, digest))
+        entries.append(header.entry(digest))
     if unpacker:
         unpacker.finish()
     diff_id, size = stream.finish()
@@ -110,23 +110,6 @@ class _Tap:
             if self.keep:
                 self.pieces.append(piece)
             yield piece
-
-
-def _entry(header: Header, digest: bytes) -> Entry:
-    return Entry(
-        header.path,
-        header.kind,
-        header.mode,
-        header.uid,
-        header.gid,
-        header.size,
-        header.mtime,
-        header.link,
-        header.device,
-        header.xattrs,
-        digest,
-        header.offset,
-    )
 
 
 def remember_layer(store: Store, index: LayerIndex, kept: dict[bytes, bytes]) -> None:

@@ -13,7 +13,7 @@ import msgspec
 
 from oakum.errors import InvalidImage
 from oakum.layer.compression import BLOCK, Readable
-from oakum.layer.entry import Kind
+from oakum.layer.entry import Entry, Kind
 from oakum.layer.paths import MAX_PATH, Links, damaged, normalise, whiteout
 
 RECORD = 512
@@ -54,6 +54,23 @@ class Header(msgspec.Struct):
     device: tuple[int, int]
     xattrs: dict[str, bytes] | None
     offset: int
+
+    def entry(self, digest: bytes = b"") -> Entry:
+        """The member as an index has it, with the `digest` of a file's content."""
+        return Entry(
+            self.path,
+            self.kind,
+            self.mode,
+            self.uid,
+            self.gid,
+            self.size,
+            self.mtime,
+            self.link,
+            self.device,
+            self.xattrs,
+            digest,
+            self.offset,
+        )
 
 
 class TarStream:

@@ -15,6 +15,7 @@ import msgspec
 
 from oakum.layer.compression import BLOCK, compressor
 from oakum.layer.entry import Entry, Kind, LayerIndex
+from oakum.layer.paths import OPAQUE, marked_name
 from oakum.layer.read import is_kept, remember_layer
 from oakum.layer.tar import RECORD
 from oakum.oci import Compression, Descriptor, Digest
@@ -50,10 +51,9 @@ class Layer(msgspec.Struct, frozen=True):
 def member_name(entry: Entry) -> bytes:
     """The path under which a tar lists the entry (whiteouts are files with marked names)."""
     if entry.kind is Kind.WHITEOUT:
-        parent, _, base = entry.path.rpartition(b"/")
-        return (parent + b"/" if parent else b"") + b".wh." + base
+        return marked_name(entry.path)
     if entry.kind is Kind.OPAQUE:
-        return (entry.path + b"/" if entry.path else b"") + b".wh..wh..opq"
+        return (entry.path + b"/" if entry.path else b"") + OPAQUE
     if entry.kind is Kind.DIRECTORY:
         return entry.path + b"/" if entry.path else b"./"
     return entry.path

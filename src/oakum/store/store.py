@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from oakum.errors import InvalidImage
 from oakum.oci import Config, Descriptor, Digest, Index, Manifest
 from oakum.oci.image import MAX_DOCUMENT
 from oakum.oci.media import INDEXES
@@ -42,6 +43,20 @@ class Store:
         if descriptor.media_type in INDEXES:
             return Index.parse(raw, descriptor.media_type)
         return Manifest.parse(raw, descriptor.media_type)
+
+    def described(self, digest: Digest) -> Descriptor:
+        """The descriptor of the manifest or index that the store has under a digest.
+
+        Raises `NotFound`, and `InvalidImage` for a blob that is neither.
+        """
+        raw = self.blobs.read(digest, MAX_DOCUMENT)
+        for parse in (Manifest.parse, Index.parse):
+            try:
+                parsed = parse(raw)
+            except InvalidImage:
+                continue
+            return Descriptor(parsed.media_type, digest, len(raw))
+        raise InvalidImage(f"{digest} is neither a manifest nor an index", "name an image")
 
     def manifest_bytes(self, descriptor: Descriptor) -> bytes:
         """The raw bytes of a manifest, index or config, checked."""

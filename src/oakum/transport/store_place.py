@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from oakum.errors import InvalidImage, NotFound
-from oakum.oci import Descriptor, Digest, Index, Manifest, Platform, Reference
+from oakum.errors import NotFound
+from oakum.oci import Descriptor, Digest, Platform, Reference
 from oakum.oci.image import MAX_DOCUMENT
 from oakum.progress import Progress, silent
 from oakum.store import Store
@@ -39,7 +39,7 @@ class StoreSource:
         reference = self._location.reference
         digest = self._location.digest or (reference.digest if reference else None)
         if digest is not None:
-            return self._by_digest(digest)
+            return self._store.described(digest)
         assert reference is not None
         named = self._store.names.get(reference)
         if named is None:
@@ -47,16 +47,6 @@ class StoreSource:
                 f"{reference} is not in the store", "'oakum images' lists what is; 'oakum pull'"
             )
         return named.descriptor
-
-    def _by_digest(self, digest: Digest) -> Descriptor:
-        raw = self._store.blobs.read(digest, MAX_DOCUMENT)
-        for parse in (Manifest.parse, Index.parse):
-            try:
-                parsed = parse(raw)
-            except InvalidImage:
-                continue
-            return Descriptor(parsed.media_type, digest, len(raw))
-        raise InvalidImage(f"{digest} is neither a manifest nor an index", "name an image")
 
     def document(self, descriptor: Descriptor) -> bytes:
         """A manifest, an index or a config."""

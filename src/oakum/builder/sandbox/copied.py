@@ -15,8 +15,9 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-WHITEOUT = b".wh."
-OPAQUE = b".wh..wh..opq"
+from oakum.layer.disk import hides_all
+from oakum.layer.paths import OPAQUE, WHITEOUT
+
 _TICK = 0.02
 """Seconds after which the kernel's clock for files has moved on (one tick at 100 Hz, twice)."""
 
@@ -55,7 +56,7 @@ def copy_root(lowers: Sequence[Path], target: Path) -> None:
 def _lay_over(source: bytes, target: bytes, linked: dict[tuple[int, int], bytes]) -> None:
     with os.scandir(source) as found:
         entries = sorted(found, key=lambda one: one.name)
-    if _is_opaque(source):
+    if hides_all(source, marked=True) or hides_all(source, marked=False):
         for name in os.listdir(target):
             _remove(os.path.join(target, name))
     for entry in entries:
@@ -104,16 +105,6 @@ def _is_directory(path: bytes) -> bool:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
         return False
-
-
-def _is_opaque(path: bytes) -> bool:
-    if os.path.lexists(os.path.join(path, OPAQUE)):
-        return True
-    for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
-        with contextlib.suppress(OSError):
-            if os.getxattr(path, name, follow_symlinks=False) == b"y":
-                return True
-    return False
 
 
 def _remove(path: bytes) -> None:
