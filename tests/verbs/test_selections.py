@@ -281,6 +281,22 @@ def test_a_vanished_pin_is_found_before_the_steps_above_it(
     assert "1.0-1" in caught.value.what
 
 
+def test_a_step_may_bring_the_source_of_a_later_pin_in_a_way_that_only_it_knows(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    name = outdated("1.0-1")
+    lab.publish(Deb(name, "2.0-1"), suite="stable-security")
+    lists = lab.sources().splitlines()
+    project.write(
+        "FROM BASE\nRUN rm /etc/apt/sources.list\nCOPY one /opt/one\nCOPY setup /opt/setup\n"
+        "RUN echo none\nRUN sh /opt/setup\n"
+        f"RUN apt-get update && apt-get install -y {name}=2.0-1\n",
+        one=f"{lists[1]}\n",
+        setup="cp /opt/one /etc/apt/sources.list\n",
+    )
+    assert project.build().ran  # type: ignore[attr-defined]
+
+
 def test_pruning_keeps_the_results_of_images_that_have_a_name(
     lab: Lab, project: Project, tmp_path: Path
 ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from oakum.builder.state import StageState
-from oakum.builder.steps import Workshop
+from oakum.builder.steps import Workshop, place_of
 from oakum.dockerfile import Instruction, Mention, allows
 from oakum.errors import BuildError, RepositoryError
 from oakum.packages import has_dpkg, parse_status
@@ -27,6 +27,15 @@ _OWN_SOURCES = re.compile(
     r"|\|\s*(?:sudo\s+)?(?:ba|da|z)?sh\b|\bdpkg\s+(?:-i|--install)\b"
 )
 """Scripts that may bring their own sources or packages."""
+_PLAIN = {
+    *("apt", "apt-get", "apt-mark", "rm", "mkdir", "touch", "ln", "chmod", "chown", "install"),
+    *("true", ":", "set", "echo", "cd", "ldconfig", "locale-gen", "update-ca-certificates"),
+    *("useradd", "groupadd", "adduser", "addgroup", "usermod"),
+}
+"""Programs that bring no package sources, with arguments that `_OWN_SOURCES` does not find."""
+_BETWEEN = re.compile(r"[;&|\n]+")
+_OPAQUE = re.compile(r"[`<>(){}]|\.deb\b|\s\./")
+"""What a script may hide a command behind, and packages that are files."""
 _NEAR_SOURCES = re.compile(r"/*(?:etc(?:/|$)|usr(?:/share)?/*$|$)|.*\$")
 """Targets of COPY where package sources or keyrings may come to lie."""
 _MAX_AGE = 300.0
@@ -42,15 +51,13 @@ def check_pins(shop: Workshop, state: StageState, tree: Tree, instruction: Instr
     whose repositories cannot be read from here: it will speak for itself when it runs.
     """
     judged = _with_these_sources((instruction, *shop.following(instruction)))
-    places = {(one.first_line, one.original) for one in judged}
-    mentions = [
-        mention
-        for mention in shop.mentions()
-        if (mention.instruction.first_line, mention.instruction.original) in places
-        and mention.version is not None
-    ]
+    places = {place_of(one) for one in judged} - shop.judged
+    mentions = [m for m in shop.mentions() if place_of(m.instruction) in places and m.version]
     if not mentions:
         return
+    # Once is enough: a step behind this one is judged again only where its sources may differ,
+    # and then it was not judged here.
+    shop.judged.update(places)
     files = shop.files(state.stack.layers, tree)
     if not has_dpkg(files):
         return
@@ -65,7 +72,7 @@ def check_pins(shop: Workshop, state: StageState, tree: Tree, instruction: Instr
 
 
 def _with_these_sources(instructions: Sequence[Instruction]) -> list[Instruction]:
-    """The RUNs up to the first instruction that may bring other sources or packages."""
+    """The first RUN and those behind it, as long as what runs between leaves the sources alone."""
     runs = []
     for instruction in instructions:
         if instruction.keyword in ("COPY", "ADD"):
@@ -77,7 +84,19 @@ def _with_these_sources(instructions: Sequence[Instruction]) -> list[Instruction
             if any(_OWN_SOURCES.search(script) for script in scripts):
                 break
             runs.append(instruction)
+            if not _leaves_sources(instruction):
+                break
     return runs
+
+
+def _leaves_sources(instruction: Instruction) -> bool:
+    """Whether a RUN is made of commands alone that are known to bring no package sources."""
+    if instruction.json:
+        return False
+    scripts = [*instruction.arguments, *(h.content for h in instruction.heredocs)]
+    text = "\n".join(scripts)
+    commands = [piece.split() for piece in _BETWEEN.split(text) if piece.strip()]
+    return not _OPAQUE.search(text) and all(words[0] in _PLAIN for words in commands)
 
 
 def _missing(

@@ -99,6 +99,8 @@ class Workshop:
         self._runtime: Runtime | None = None
         self._runtime_lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(request.jobs)
+        self.judged: set[tuple[int, str]] = set()
+        """RUNs whose pins were looked up in the archive."""
 
     def files(self, layers: Sequence[Layer], tree: Tree | None = None) -> ImageTree:
         """The files of a stack, to be read."""
@@ -115,8 +117,8 @@ class Workshop:
     def following(self, instruction: Instruction) -> tuple[Instruction, ...]:
         """The instructions of the Dockerfile behind one, to the end of its stage."""
         written = self._dockerfile.instructions
-        place = (instruction.first_line, instruction.original)
-        at = next((n for n, i in enumerate(written) if (i.first_line, i.original) == place), None)
+        place = place_of(instruction)
+        at = next((n for n, other in enumerate(written) if place_of(other) == place), None)
         behind = written[at + 1 :] if at is not None else ()
         return tuple(itertools.takewhile(lambda one: one.keyword != "FROM", behind))
 
@@ -137,6 +139,11 @@ class Workshop:
     def close(self) -> None:
         """Let go of threads."""
         self.layering.close()
+
+
+def place_of(instruction: Instruction) -> tuple[int, str]:
+    """What tells an instruction of a Dockerfile from all others, an ONBUILD trigger's too."""
+    return instruction.first_line, instruction.original
 
 
 def check_flags(instruction: Instruction, known: Collection[str]) -> None:
