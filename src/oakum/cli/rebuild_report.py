@@ -17,7 +17,6 @@ _OUTCOMES = {
     "not-possible": "not possible",
     "failed": "failed",
 }
-_SETTLED = ("ignored", "not-installed")
 
 
 def read_plan(path: Path) -> Plan:
@@ -98,7 +97,9 @@ def _carried_out(rebuilt: Rebuilt) -> list[str]:
 
 def as_markdown(rebuilt: Rebuilt) -> str:
     """The text of a pull request: package, from, to, CVEs closed, CVEs left, size."""
-    fixes, left = rebuilt.fixed, [u for u in rebuilt.unfixed if u.reason not in _SETTLED]
+    from oakum.verbs.interface import SETTLED
+
+    fixes, left = rebuilt.fixed, [u for u in rebuilt.unfixed if u.reason not in SETTLED]
     closed = sorted({advisory for fix in fixes for advisory in fix.advisories})
     title = f"## Update {len(fixes)} packages" if len(fixes) != 1 else "## Update 1 package"
     lines = [f"{title}, closing {len(closed)} advisories", ""]

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from oakum.dockerfile.edits import Edit, NotEditable, apply_edits
-from oakum.dockerfile.instruction import Dockerfile, Instruction
+from oakum.dockerfile.instruction import Dockerfile
 from oakum.dockerfile.lines import line_starts
 from oakum.dockerfile.parse import parse_dockerfile
 from oakum.dockerfile.stages import Stage, find_stage, stages
@@ -214,6 +214,6 @@ def _added(text: bytes) -> int:
     return 3 if b"\nUSER " in text else 1
 
 
-def in_block(instruction: Instruction, blocks: Sequence[FixesBlock]) -> bool:
-    """Whether the instruction stands in one of the blocks."""
-    return any(b.first_line <= instruction.first_line <= b.last_line for b in blocks)
+def in_block(line: int, blocks: Sequence[FixesBlock]) -> bool:
+    """Whether a line of the Dockerfile stands in one of the blocks."""
+    return any(block.first_line <= line <= block.last_line for block in blocks)

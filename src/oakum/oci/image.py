@@ -174,6 +174,11 @@ class Manifest(msgspec.Struct, frozen=True):
     artifact_type: str | None = None
     """Set when the manifest holds an artifact rather than an image."""
 
+    @property
+    def layer_bytes(self) -> int:
+        """Bytes of all layer blobs, as they are stored and sent."""
+        return sum(layer.size for layer in self.layers)
+
     @classmethod
     def parse(cls, raw: bytes, media_type: str | None = None) -> Self:
         """Parse `raw`; `InvalidImage` if it is not a v2 schema 2 or OCI manifest."""

@@ -104,15 +104,11 @@ def plan_bump(
     if shelves.options.with_security:
         draft = draft.plus(out_of_reach(project, shelves, selection, draft))
     text = apply_edits(project.dockerfile.raw, draft.edits)
-    new_lock, moved = relock(project, lock, draft, text)
+    edited = parse_dockerfile(text, project.dockerfile.name)
+    new_lock, moved = relock(project, lock, draft, edited)
     draft = draft.plus(Draft(changes=moved))
     return Bumped(
-        msgspec.structs.replace(
-            _plan(project, draft, text, lock, new_lock),
-            selection=selection,
-            bump_tags=options.bump_tags,
-            upgrade_at=options.upgrade_at,
-        ),
+        _plan(project, draft, text, (lock, new_lock), selection, options),
         text,
         new_lock,
         lock is not None or bool(draft.raised),
@@ -168,12 +164,18 @@ def write_bump(request: BuildRequest, bumped: Bumped, lock: Lock | None = None) 
 
 
 def _plan(
-    project: Project, draft: Draft, text: bytes, lock: Lock | None, new_lock: Lock | None
+    project: Project,
+    draft: Draft,
+    text: bytes,
+    locks: tuple[Lock | None, Lock | None],
+    selection: Selection,
+    options: BumpOptions,
 ) -> Plan:
+    """The plan; `locks` are the one that there was and the one to build with."""
     name = project.dockerfile.name
-    parse_dockerfile(text, name)
+    lock, new_lock = locks
     diff = unified_diff(project.dockerfile.raw, text, name)
-    old, new = (format_lock(one) if one else b"" for one in (lock, new_lock))
+    old, new = (format_lock(one) if one else b"" for one in locks)
     if draft.raised or (new_lock is not None and new_lock != lock):
         diff += unified_diff(old, new, LOCK_NAME)
     return Plan(
@@ -188,6 +190,9 @@ def _plan(
         unfixed=_each_once(draft.unfixed),
         diff=diff,
         notes=draft.notes,
+        selection=selection,
+        bump_tags=options.bump_tags,
+        upgrade_at=options.upgrade_at,
     )
 
 

@@ -69,12 +69,11 @@ def list_images(store: Store) -> list[ListedImage]:
             row = ListedImage(named.name, named.descriptor.digest, platforms or "?", 0, None)
             found.append(row)
             continue
-        size = sum(layer.size for layer in document.layers)
         row = ListedImage(
             named.name,
             named.descriptor.digest,
             platforms or str(config.platform),
-            size,
+            document.layer_bytes,
             config.created,
         )
         found.append(row)

@@ -97,6 +97,10 @@ class Unfixed(msgspec.Struct, frozen=True):
     """The highest severity that a scanner report gives."""
 
 
+SETTLED = ("ignored", "not-installed")
+"""Reasons of what is not fixed that leave nothing to do."""
+
+
 class Scan(msgspec.Struct, frozen=True, kw_only=True):
     """What is installed in an image, and what of it has a fix."""
 

@@ -76,7 +76,7 @@ def inspect(
         "media_type": image.manifest.media_type,
         "platform": str(image.config.platform),
         "image_id": image.manifest.config.digest,
-        "size": sum(layer.size for layer in image.manifest.layers),
+        "size": image.manifest.layer_bytes,
         "annotations": image.manifest.annotations,
         "layers": [
             {

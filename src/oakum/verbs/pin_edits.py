@@ -22,8 +22,11 @@ def raise_pins(project: Project, survey: Survey, selection: Selection) -> Draft:
     """The edits that raise every pin for which a newer version is wanted and is everywhere."""
     draft = Draft()
     targets: list[PinTarget] = []
+    blocks = project.blocks
     pinned = [
-        m for m in survey.mentions if m.pinned and not in_block(m.instruction, project.blocks)
+        mention
+        for mention in survey.mentions
+        if mention.pinned and not in_block(mention.instruction.first_line, blocks)
     ]
     for mention in pinned:
         if not selection.wants(mention.package):
@@ -53,39 +56,41 @@ def _in_step(
     Packages built from one source mostly depend on each other at exactly their own version
     (Debian policy 7.1), so that half of them raised is a step that apt refuses.
     """
-    going = {id(target.mention): target for target in targets if target.candidate}
+    going = {id(target.mention) for target in targets if target.candidate}
     everything = Selection(ceilings=selection.ceilings, ignore=selection.ignore)
     left: list[Unfixed] = []
     kept: list[PinTarget] = []
     for target in targets:
-        more, stays = [], None
-        for other in pinned:
-            if not target.candidate or id(other) in going or not _kin(project, target, other):
-                continue
-            judged = _judge(project, other, everything)
-            if isinstance(judged, PinTarget) and judged.candidate:
-                if judged.candidate.version == target.candidate.version:
-                    why = f"it goes with {target.mention.package}, of the same source"
-                    more.append(msgspec.structs.replace(judged, why=why))
-            elif isinstance(judged, Unfixed):
-                stays = judged
-        if stays is not None:
-            detail = f"{stays.package}, of the same source, stays: {stays.detail}"
-            left.append(_unfixed(target.mention, stays.reason, detail))
+        kin = [m for m in pinned if id(m) not in going and _kin(project, target, m)]
+        judged = [_judge(project, mention, everything) for mention in kin]
+        stays = [one for one in judged if isinstance(one, Unfixed)]
+        if stays:
+            detail = f"{stays[-1].package}, of the same source, stays: {stays[-1].detail}"
+            left.append(_unfixed(target.mention, stays[-1].reason, detail))
             continue
+        why = f"it goes with {target.mention.package}, of the same source"
+        more = [
+            msgspec.structs.replace(one, why=why)
+            for one in judged
+            if isinstance(one, PinTarget) and _version(one) == _version(target)
+        ]
         kept += [target, *more]
-        going |= {id(one.mention): one for one in more}
+        going |= {id(one.mention) for one in more}
     return kept, tuple(left)
+
+
+def _version(target: PinTarget) -> str | None:
+    return target.candidate.version if target.candidate else None
 
 
 def _kin(project: Project, target: PinTarget, other: Mention) -> bool:
     """Whether another pin of the stage has the same version, and is of the same source."""
     mention = target.mention
     same = other.stage == mention.stage and other.version == mention.version
-    if not same or other.version is None or other.package == mention.package:
+    if not same or target.candidate is None or other.package == mention.package:
         return False
     content = project.content(project.stages[other.stage])
-    if content is None or target.candidate is None:
+    if content is None:
         return False
     repository = project.shelves.repository(content)
     offers = repository.versions(other.package, other.architecture or project.architecture)

@@ -24,12 +24,12 @@ from oakum.store import Store
 from oakum.transport import RegistryOptions
 from oakum.verbs.bump import Bumped, BumpOptions, plan_bump, write_bump
 from oakum.verbs.current import current_image
-from oakum.verbs.interface import SCHEMA, Fix, Outcome, Plan, Proof, Unfixed
+from oakum.verbs.interface import SCHEMA, SETTLED, Fix, Outcome, Plan, Proof, Unfixed
 from oakum.verbs.pending import remember_lines
 from oakum.verbs.proof import Expectation, prove
 from oakum.verbs.publish import Published, publish
 from oakum.verbs.selection import Selection
-from oakum.verbs.smoke import smoke
+from oakum.verbs.smoke import run_in_image
 from oakum.verbs.sources import Content, RepositoryOptions, Shelves
 from oakum.verbs.verify import remember_expected
 
@@ -190,7 +190,7 @@ def _planned(bumped: Bumped, old: Built | None) -> Rebuilt:
 
 def outcome_of(plan: Plan) -> Outcome:
     """How a plan that is carried out ends."""
-    left = [u for u in plan.unfixed if u.reason not in ("ignored", "not-installed")]
+    left = [u for u in plan.unfixed if u.reason not in SETTLED]
     if plan.changes:
         return "partly-done" if left else "done"
     return "not-possible" if left else "nothing-to-do"
@@ -252,7 +252,8 @@ def _prove(
     ) | _unknown_layers(built, old)
     proof = prove(store, built.image, content, Expectation(fixes, before, rerun), progress)
     if request.command and proof.passed:
-        proof = smoke(store, built, request.command, proof, progress)
+        image = built.image
+        proof = run_in_image(store, image.layers, image.config, request.command, proof, progress)
     if not proof.passed:
         shown = "; ".join(f"{p.subject} {p.detail}" for p in proof.problems[:3])
         raise ProofFailed(
@@ -331,4 +332,4 @@ def _rebuilt(
 
 
 def _size(built: Built | None) -> int:
-    return sum(layer.size for layer in built.image.manifest.layers) if built else 0
+    return built.image.manifest.layer_bytes if built else 0

@@ -16,7 +16,6 @@ from oakum.dockerfile import (
     base_of,
     fixes_blocks,
     in_block,
-    parse_dockerfile,
     stages,
 )
 from oakum.oci import Digest
@@ -26,9 +25,9 @@ from oakum.verbs.project import Project, stage_name
 
 
 def relock(
-    project: Project, lock: Lock | None, draft: Draft, text: bytes
+    project: Project, lock: Lock | None, draft: Draft, edited: Dockerfile
 ) -> tuple[Lock | None, tuple[Change, ...]]:
-    """The lock to build `text` with: the old one's entries, raised where the draft says so.
+    """The lock to build `edited` with: the old one's entries, raised where the draft says so.
 
     None when there was no lock and nothing needs one.  The changes are those that no fix asks
     for: versions that the archive does not have any more.
@@ -40,13 +39,30 @@ def relock(
     steps = [s for s in kept if (s.stage, s.run, s.platform) not in keys] + raised
     if lock is None and not steps:
         return None, ()
-    changes: list[Change] = []
-    current = [_current(project, draft, step, changes) for step in steps]
-    edited = parse_dockerfile(text, project.dockerfile.name)
+    current = [_current(project, draft, step) for step in steps]
     placed = relocated(current, project.dockerfile, edited)
     bases = _bases(project, lock.bases if lock else (), edited)
     made = Lock(tuple(bases), tuple(sorted(placed, key=lambda s: (s.stage, s.run))))
-    return made, tuple(changes)
+    return made, _moved(draft, zip(steps, current, strict=True))
+
+
+def _moved(draft: Draft, steps: Iterable[tuple[LockedStep, LockedStep]]) -> tuple[Change, ...]:
+    """The versions that differ before and after and that the draft says nothing of."""
+    told = {c.package for c in draft.changes} | {f.package for f in draft.fixes}
+    return tuple(
+        Change(
+            "lock",
+            package,
+            version,
+            after.packages[name],
+            before.stage,
+            None,
+            f"{version} is not in the archive any more",
+        )
+        for before, after in steps
+        for name, version in before.packages.items()
+        if after.packages[name] != version and (package := name.partition(":")[0]) not in told
+    )
 
 
 def _bases(project: Project, locked: Iterable[LockedBase], edited: Dockerfile) -> list[LockedBase]:
@@ -75,11 +91,8 @@ def _raised(project: Project, draft: Draft, platform: str) -> list[LockedStep]:
     ]
 
 
-def _current(project: Project, draft: Draft, step: LockedStep, changes: list[Change]) -> LockedStep:
-    """The entry with the versions that the fixes ask for, and without vanished ones.
-
-    What becomes of a vanished one is added to `changes`.
-    """
+def _current(project: Project, draft: Draft, step: LockedStep) -> LockedStep:
+    """The entry with the versions that the fixes ask for, and without vanished ones."""
     stage = next((s for s in project.stages if stage_name(s) == step.stage), None)
     content = project.content(stage) if stage else None
     if stage is None or content is None:
@@ -88,7 +101,6 @@ def _current(project: Project, draft: Draft, step: LockedStep, changes: list[Cha
     ours = stage.index in {one.index for one in project.chain()}
     fixes = draft.fixes if ours else tuple(f for f in draft.fixes if f.stage == step.stage)
     fixed = {f"{f.package}:{f.architecture}": f.fixed for f in fixes}
-    told = {change.package for change in draft.changes}
     packages = {}
     for name, version in step.packages.items():
         package, _, architecture = name.partition(":")
@@ -97,9 +109,6 @@ def _current(project: Project, draft: Draft, step: LockedStep, changes: list[Cha
         if wanted and offered and wanted not in offered:
             chosen = repository.policy(package, architecture)
             wanted = chosen.version if chosen is not None else wanted
-            if wanted != version and package not in told:
-                why = f"{version} is not in the archive any more"
-                changes.append(Change("lock", package, version, wanted, step.stage, None, why))
         packages[name] = wanted
     return msgspec.structs.replace(step, packages=packages)
 
@@ -151,7 +160,7 @@ def _runs(dockerfile: Dockerfile) -> list[tuple[str, list[tuple[Instruction, boo
     return [
         (
             stage.name or str(stage.index),
-            [(i, in_block(i, blocks)) for i in stage.instructions if i.keyword == "RUN"],
+            [(i, in_block(i.first_line, blocks)) for i in stage.instructions if i.keyword == "RUN"],
         )
         for stage in stages(dockerfile)[1]
     ]

@@ -149,7 +149,7 @@ def build_result(
         image_id=built.image.config.digest,
         platform=str(built.image.config.platform),
         tags=tags,
-        size=sum(layer.size for layer in built.image.manifest.layers),
+        size=built.image.manifest.layer_bytes,
         ran=built.ran,
         cached=built.cached,
         steps=built.steps,

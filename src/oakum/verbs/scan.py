@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from oakum.builder import BuildRequest, Built, Image, Images, NotCached, build, lock_path, read_lock
+from oakum.builder import BuildRequest, Built, Image, Images, build, lock_path, read_lock
 from oakum.layer import known_index
 from oakum.oci import Platform, host_platform
 from oakum.packages import Package
 from oakum.progress import Progress, silent
 from oakum.store import Store
 from oakum.transport import RegistryOptions
+from oakum.verbs.current import current_image
 from oakum.verbs.interface import InstalledPackage, Scan
-from oakum.verbs.pending import Origins, find_fixes, known_lines, remember_lines
+from oakum.verbs.pending import Origins, find_fixes, origins_of, remember_lines
 from oakum.verbs.selection import Selection
 from oakum.verbs.sources import Content, RepositoryOptions, Shelves
 
@@ -34,9 +35,7 @@ def scan(
     """
     images = Images(store, registry, progress)
     image = images.find(name, platform or host_platform(), refresh=refresh)
-    images.fetch([layer for layer in image.layers if known_index(store, layer.diff_id) is None])
-    origins = Origins(image.config.created_by(), known_lines(store, image.manifest.digest))
-    return _scan(store, image, origins, name, selection, repositories, progress)
+    return _scan(images, image, name, selection, repositories)
 
 
 def scan_sources(
@@ -50,17 +49,13 @@ def scan_sources(
     progress: Progress = silent,
 ) -> Scan:
     """Scan the image that a Dockerfile builds: from the build cache, else it is built first."""
-    built = build_for_scan(store, request, use_lock, registry, progress)
+    built = _built(store, request, use_lock, registry, progress)
     images = Images(store, registry, progress)
-    missing = [x for x in built.image.layers if known_index(store, x.diff_id) is None]
-    images.fetch(missing)
-    created_by = built.image.config.created_by()
-    origins = Origins(created_by, tuple(built.state.lines))
     name = str(request.context or request.dockerfile)
-    return _scan(store, built.image, origins, name, selection, repositories, progress)
+    return _scan(images, built.image, name, selection, repositories)
 
 
-def build_for_scan(
+def _built(
     store: Store,
     request: BuildRequest,
     use_lock: bool,
@@ -69,10 +64,8 @@ def build_for_scan(
 ) -> Built:
     """The image of the sources as they stand, carried out only where the cache lacks a step."""
     lock = read_lock(lock_path(request)) if use_lock else None
-    cached = msgspec.structs.replace(request, lock=lock, only_cached=True)
-    try:
-        built = build(store, cached, options=registry)
-    except NotCached:
+    built = current_image(store, request, lock, registry)
+    if built is None:
         wanted = msgspec.structs.replace(request, lock=lock)
         built = build(store, wanted, options=registry, progress=progress)
     remember_lines(store, built.image.manifest.digest, built.state.lines)
@@ -80,15 +73,16 @@ def build_for_scan(
 
 
 def _scan(
-    store: Store,
+    images: Images,
     image: Image,
-    origins: Origins,
     name: str,
     selection: Selection,
     repositories: RepositoryOptions,
-    progress: Progress,
 ) -> Scan:
-    shelves = Shelves(store, repositories, progress)
+    store = images.store
+    images.fetch([layer for layer in image.layers if known_index(store, layer.diff_id) is None])
+    origins = origins_of(store, image)
+    shelves = Shelves(store, repositories, images.progress)
     try:
         content = shelves.content(image.layers, image.config.platform)
         repository = shelves.repository(content)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from oakum.builder import Built, sandbox
+from oakum.builder import sandbox
 from oakum.builder.images import Images
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.snapshot import Snapshots
@@ -22,15 +22,6 @@ from oakum.tree import ImageTree
 from oakum.verbs.interface import Problem, Proof
 
 _TAIL = 2000
-
-
-def smoke(
-    store: Store, built: Built, command: str, proof: Proof, progress: Progress = silent
-) -> Proof:
-    """The proof with the command's outcome in it."""
-    return run_in_image(
-        store, built.state.stack.layers, built.image.config, command, proof, progress
-    )
 
 
 def run_in_image(

@@ -6,7 +6,7 @@ an unpinned install is raised through the lock.  The Dockerfile's own lines stay
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -18,6 +18,7 @@ from oakum.dockerfile import (
     Stage,
     Survey,
     allows,
+    in_block,
     set_fixes_block,
 )
 from oakum.errors import NoRepository
@@ -63,9 +64,7 @@ class _Pins:
         self._versions: dict[str, list[str]] = {}
         for mention in survey.mentions:
             ours = mention.stage in indexes and mention.pinned
-            lines = [(b.first_line, b.last_line) for b in project.blocks]
-            inside = any(first <= mention.instruction.first_line <= last for first, last in lines)
-            if ours and not inside:
+            if ours and not in_block(mention.instruction.first_line, project.blocks):
                 self._versions.setdefault(mention.package, []).append(mention.version or "")
         self._raised = {fix.package for fix in done.fixes}
 
@@ -240,13 +239,22 @@ def _installed_fixes(
     settled = known | in_base
     draft = Draft(unfixed=tuple(u for u in unfixed if (u.package, u.architecture) not in settled))
     steps = {step.layer: step for step in built.steps if step.run}
-    for fix in found:
-        step = steps.get(fix.layer)
-        if step is None or pins.settle(fix) or (fix.package, fix.architecture) in known:
-            continue
-        if any(b.first_line <= step.line <= b.last_line for b in project.blocks):
-            continue
-        draft = draft.plus(_raise(project, step, fix, "lock"))
+    pairs = [(steps[fix.layer], fix) for fix in found if fix.layer in steps]
+    others = [(step, fix) for step, fix in pairs if not in_block(step.line, project.blocks)]
+    return draft.plus(_raised(project, pins, known, others))
+
+
+def _raised(
+    project: Project,
+    pins: _Pins,
+    known: Collection[tuple[str, str]],
+    found: Iterable[tuple[StepReport, Fix]],
+) -> Draft:
+    """The fixes of steps, raised through the lock unless a pin decides or they are `known`."""
+    draft = Draft()
+    for step, fix in found:
+        if not pins.settle(fix) and (fix.package, fix.architecture) not in known:
+            draft = draft.plus(_raise(project, step, fix, "lock"))
     return draft
 
 
@@ -259,8 +267,7 @@ def _locked_fixes(
     repository = project.shelves.repository(base)
     draft = Draft()
     for step in project.runs():
-        own = any(b.first_line <= step.line <= b.last_line for b in project.blocks)
-        if step.stage not in names or own:
+        if step.stage not in names or in_block(step.line, project.blocks):
             continue
         packages = tuple(
             as_installed(repository, *name.partition(":")[::2], version)
@@ -271,10 +278,8 @@ def _locked_fixes(
         origins = Origins((), (), step.stage)
         found, unfixed = find_fixes(repository, content, origins, selection)
         draft = draft.plus(Draft(unfixed=tuple(u for u in unfixed if u.reason != "not-installed")))
-        for fix in found:
-            if not pins.settle(fix) and (fix.package, fix.architecture) not in known:
-                placed = msgspec.structs.replace(fix, line=step.line or None)
-                draft = draft.plus(_raise(project, step, placed, "lock"))
+        placed = (msgspec.structs.replace(fix, line=step.line or None) for fix in found)
+        draft = draft.plus(_raised(project, pins, known, ((step, fix) for fix in placed)))
     return draft
 
 
