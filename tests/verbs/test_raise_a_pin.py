@@ -20,6 +20,15 @@ def fix(lab: Lab, name: str, version: str = "1.0-2", changes: str = "Fix CVE-203
     lab.publish(Deb(name, version, changes), suite="stable-security")
 
 
+def pinned_and_fixed(lab: Lab, project: Project, outdated: Outdated) -> str:
+    """A package that the project, which was built, pins and that has a fix since."""
+    name = outdated("1.0-1")
+    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}=1.0-1\n")
+    project.build()
+    fix(lab, name)
+    return name
+
+
 def statuses(rebuilt: object) -> list[str]:
     return [step.status for step in rebuilt.steps if step.status != "config"]  # type: ignore[attr-defined]
 
@@ -50,10 +59,7 @@ def test_the_version_changes_and_no_other_byte(
 
 
 def test_the_image_runs_in_other_tools(lab: Lab, project: Project, outdated: Outdated) -> None:
-    name = outdated("1.0-1")
-    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}=1.0-1\n")
-    project.build()
-    fix(lab, name)
+    name = pinned_and_fixed(lab, project, outdated)
     project.rebuild(push=True)
     layout = project.place.parent / "layout"
     source = f"docker://{project.tag}:1.0.1"
@@ -67,10 +73,7 @@ def test_the_image_runs_in_other_tools(lab: Lab, project: Project, outdated: Out
 
 
 def test_without_write_nothing_changes(lab: Lab, project: Project, outdated: Outdated) -> None:
-    name = outdated("1.0-1")
-    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}=1.0-1\n")
-    project.build()
-    fix(lab, name)
+    name = pinned_and_fixed(lab, project, outdated)
     before = project.dockerfile.read_bytes()
     rebuilt = project.rebuild(write=False)
     assert not rebuilt.applied
@@ -79,10 +82,7 @@ def test_without_write_nothing_changes(lab: Lab, project: Project, outdated: Out
 
 
 def test_again_there_is_nothing_to_do(lab: Lab, project: Project, outdated: Outdated) -> None:
-    name = outdated("1.0-1")
-    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}=1.0-1\n")
-    project.build()
-    fix(lab, name)
+    pinned_and_fixed(lab, project, outdated)
     first = project.rebuild()
     second = project.rebuild(tag="1.0.2")
     assert second.outcome == "nothing-to-do"
@@ -93,10 +93,7 @@ def test_again_there_is_nothing_to_do(lab: Lab, project: Project, outdated: Outd
 def test_a_plan_is_carried_out_exactly_or_not_at_all(
     lab: Lab, project: Project, outdated: Outdated
 ) -> None:
-    name = outdated("1.0-1")
-    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}=1.0-1\n")
-    project.build()
-    fix(lab, name)
+    name = pinned_and_fixed(lab, project, outdated)
     plan = project.rebuild(write=False).plan
     fix(lab, name, "1.0-3")
     before = project.dockerfile.read_bytes()
@@ -111,10 +108,7 @@ def test_a_plan_is_carried_out_exactly_or_not_at_all(
 def test_a_failing_smoke_command_publishes_nothing(
     lab: Lab, project: Project, outdated: Outdated
 ) -> None:
-    name = outdated("1.0-1")
-    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}=1.0-1\n")
-    project.build()
-    fix(lab, name)
+    name = pinned_and_fixed(lab, project, outdated)
     before = project.dockerfile.read_bytes()
     with pytest.raises(ProofFailed):
         project.rebuild(command=f"{name} | grep -q 'no such line'", push=True)
@@ -262,10 +256,7 @@ def test_a_base_that_is_not_newest_gets_one_block_of_fixes(
 def test_an_edit_that_somebody_makes_meanwhile_is_not_lost(
     lab: Lab, project: Project, outdated: Outdated
 ) -> None:
-    name = outdated("1.0-1")
-    project.write(f"FROM BASE\nRUN apt-get update && apt-get install -y {name}=1.0-1\n")
-    project.build()
-    fix(lab, name)
+    pinned_and_fixed(lab, project, outdated)
     bumped = bump(lab.store, BuildRequest(project.place), repositories=FRESH)
     project.dockerfile.write_text("FROM scratch\n# mine\n")
     with pytest.raises(PlanMoved, match="changed meanwhile"):
