@@ -21,6 +21,17 @@ from support.roots import debian_tar
 settings.register_profile("oakum", deadline=None)
 settings.load_profile("oakum")
 
+_ALONE = ("bookworm", "buildkit", "lab")
+"""What is made once and changed by its users, or takes long to make."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests that use one of these run in one process, one after the other."""
+    for item in items:
+        for name in _ALONE:
+            if name in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(name))
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:

@@ -123,7 +123,6 @@ def outdated(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> tuple[Oakum,
     return oakum, place
 
 
-@pytest.mark.xdist_group("lab")
 @pytest.mark.parametrize(("held", "code"), [((), 0), (NAMES[:1], 11), (NAMES, 12)])
 def test_11_is_partly_done_and_12_is_not_possible(
     outdated: tuple[Oakum, Path], held: tuple[str, ...], code: int
@@ -135,7 +134,6 @@ def test_11_is_partly_done_and_12_is_not_possible(
     assert oakum(*bump).code == code
 
 
-@pytest.mark.xdist_group("lab")
 def test_3_is_findings_and_edits_that_there_would_be(outdated: tuple[Oakum, Path]) -> None:
     oakum, place = outdated
     only = ("--only", NAMES[0], "--max-age", "0", "-q")

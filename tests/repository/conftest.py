@@ -60,8 +60,11 @@ def mirror() -> str:
 
 
 @pytest.fixture(scope="session")
-def bookworm(mirror: str) -> Path:
-    """A root of the release suite alone, whose sources name updates, security and backports."""
+def bookworm(mirror: str) -> Iterator[Path]:
+    """A root of the release suite alone, whose sources name updates, security and backports.
+
+    It is this process's alone until its tests are done: another's apt would change it meanwhile.
+    """
     if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
         pytest.skip("needs root and mmdebstrap")
     root = MADE / "repository-bookworm"
@@ -84,7 +87,7 @@ def bookworm(mirror: str) -> Path:
         )
         command = ["chroot", str(root), "apt-get", "update", "-qq"]
         subprocess.run(command, check=True, capture_output=True)
-    return root
+        yield root
 
 
 @pytest.fixture(scope="session")

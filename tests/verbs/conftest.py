@@ -22,13 +22,6 @@ from support.lab import Deb, Lab
 FRESH = RepositoryOptions(max_age=0)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of the lab run in one process: its base image is made once."""
-    for item in items:
-        if "lab" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("lab"))
-
-
 class Project:
     """A directory with a Dockerfile on the lab's base, and packages of its own."""
 

@@ -13,13 +13,6 @@ from oakum.store import Store
 from support.reference import running_reference
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All tests of the real BuildKit run in one process: its daemon is started once."""
-    for item in items:
-        if "buildkit" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("buildkit"))
-
-
 @pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A web server with the files that cases ADD."""
