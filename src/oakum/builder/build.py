@@ -116,7 +116,10 @@ def build(
     """
     began = time.monotonic()
     dockerfile = read_dockerfile(request)
-    images = Images(store, options or RegistryOptions(), progress)
+    options = options or RegistryOptions()
+    if request.offline:
+        options = msgspec.structs.replace(options, offline=True)
+    images = Images(store, options, progress)
     shop = Workshop(store, request, images, dockerfile, progress)
     try:
         solved = Solver(shop, dockerfile, images).solve()
@@ -137,8 +140,12 @@ def _check_lock(made: Lock, given: Lock | None, platform: str) -> None:
     kept = given.of_platform(platform) if given else Lock((), ())
     now = made.of_platform(platform)
     bases = {base.image for base in set(now.bases) ^ set(kept.bases)}
-    steps = {f"{s.stage}, RUN {s.run}" for s in now.steps if s not in kept.steps}
-    steps |= {f"{s.stage}, RUN {s.run}" for s in kept.steps if s not in now.steps}
+    steps = {
+        f"{step.stage}, RUN {step.run}"
+        for some, others in ((now.steps, kept.steps), (kept.steps, now.steps))
+        for step in some
+        if not any(_same_packages(step, other) for other in others)
+    }
     moved = sorted(bases) + sorted(steps)
     if moved:
         raise LockError(
@@ -147,10 +154,15 @@ def _check_lock(made: Lock, given: Lock | None, platform: str) -> None:
         )
 
 
+def _same_packages(one: LockedStep, other: LockedStep) -> bool:
+    """Whether two entries say the same of a step, whatever the archive's lists of the day."""
+    return msgspec.structs.replace(one, files={}) == msgspec.structs.replace(other, files={})
+
+
 def lock_of(solved: Solved, platform: str) -> Lock:
     """The lock that says what a build resolved to."""
     steps = tuple(
-        LockedStep(step.stage, step.run, platform, step.command, step.packages)
+        LockedStep(step.stage, step.run, platform, step.command, step.packages, step.files)
         for step in solved.steps
         if step.run and step.packages
     )

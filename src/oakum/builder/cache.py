@@ -30,6 +30,8 @@ class StepResult(msgspec.Struct, frozen=True):
     """Identity of the layer's content."""
     packages: dict[str, str] = {}
     """Packages that it installed or changed, ``name:architecture`` → version; "" for removed."""
+    files: dict[str, str] = {}
+    """What package archives gave it: URL → SHA-256."""
     epoch: int = 0
     """Newest source time that went into it, in seconds."""
     made: float = 0.0

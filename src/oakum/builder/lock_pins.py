@@ -19,8 +19,7 @@ def apt_files(locked: Mapping[str, str], preferences: bytes | None) -> dict[str,
         if version
     ]
     body = "\n".join(pins).encode() + b"\n" + (preferences or b"")
-    configuration = b'Dir::Etc::Preferences "/dev/.oakum/preferences";\n'
-    return {"apt.conf": configuration, "preferences": body}
+    return {"apt.conf": b'Dir::Etc::Preferences "/dev/.oakum/preferences";\n', "preferences": body}
 
 
 def broken_promises(

@@ -7,7 +7,7 @@ anything runs, with the versions that exist.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from oakum.builder.state import StageState
@@ -52,7 +52,13 @@ def check_pins(shop: Workshop, state: StageState, tree: Tree, instruction: Instr
     """
     judged = _with_these_sources((instruction, *shop.following(instruction)))
     places = {place_of(one) for one in judged} - shop.judged
-    mentions = [m for m in shop.mentions() if place_of(m.instruction) in places and m.version]
+    mentions = [
+        mention
+        for mention in shop.mentions()
+        if mention.version
+        and place_of(mention.instruction) in places
+        and not _is_recorded(shop, mention)
+    ]
     if not mentions:
         return
     # Once is enough: a step behind this one is judged again only where its sources may differ,
@@ -69,6 +75,55 @@ def check_pins(shop: Workshop, state: StageState, tree: Tree, instruction: Instr
         error = _missing(shop, state, files, wanted, 0.0)
         if error is not None:
             raise error
+
+
+def _is_recorded(shop: Workshop, mention: Mention) -> bool:
+    """Whether the lock has a pinned version with everything that it was installed from."""
+    lock = shop.request.lock
+    return lock is not None and any(
+        step.files
+        and name.partition(":")[0] == mention.package
+        and version == mention.version
+        and shop.downloads.has_all(step.files)
+        for step in lock.steps
+        for name, version in step.packages.items()
+    )
+
+
+def recorded_files(
+    shop: Workshop,
+    state: StageState,
+    tree: Tree,
+    packages: Mapping[str, str] | None,
+    files: Mapping[str, str],
+) -> Mapping[str, str] | None:
+    """What a locked step is to be installed from: the recorded `files`, or None for the archive.
+
+    It is the recorded ones, where there are any, when no archive may be asked, and when the archive has not every one
+    of the versions in `packages` any more and all files are kept here.
+    """
+    if shop.request.offline:
+        return files or None
+    if not packages or not files or not shop.downloads.has_all(files):
+        return None
+    image = shop.files(state.stack.layers, tree)
+    status = image.read("var/lib/dpkg/status") or b""
+    there = {(p.name, p.architecture, p.version) for p in parse_status(status).values()}
+    repository = _open(shop, state, image, 0.0)
+    if repository is None:
+        return None
+    try:
+        for name, version in packages.items():
+            package, _, architecture = name.partition(":")
+            if not version or (package, architecture, version) in there:
+                continue
+            if version not in {o.version for o in repository.versions(package, architecture)}:
+                text = f"the archive has no {package} {version} any more: installed as recorded"
+                shop.progress(Event("preflight", "note", text))
+                return files
+    finally:
+        repository.close()
+    return None
 
 
 def _with_these_sources(instructions: Sequence[Instruction]) -> list[Instruction]:

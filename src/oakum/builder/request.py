@@ -71,6 +71,9 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """Newest time of anything in a new layer; None: from base image and sources."""
     runtime: str | None = None
     """Sandbox to run steps in; None: the first that works."""
+    offline: bool = False
+    """Ask no registry and no archive: bases come from the store, packages as the lock recorded
+    them, or else as the archives gave them last."""
     only_cached: bool = False
     """Run nothing: stop at the first step that is not in the cache."""
     jobs: int = msgspec.field(default_factory=lambda: max(2, os.cpu_count() or 2))

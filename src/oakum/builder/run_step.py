@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
@@ -12,9 +13,10 @@ import msgspec
 
 from oakum.builder import sandbox
 from oakum.builder.cache import StepResult
+from oakum.builder.downloads import Offer, unrecorded
 from oakum.builder.lock_pins import apt_files, broken_promises
 from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
-from oakum.builder.preflight import check_pins
+from oakum.builder.preflight import check_pins, recorded_files
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.stack import identity
 from oakum.builder.state import PROXY_ARGS, StageState
@@ -36,6 +38,7 @@ from oakum.tree import Tree
 
 _STATUS = "var/lib/dpkg/status"
 _FLAGS = {"mount", "network", "security"}
+_APT = b"usr/bin/apt-get"
 _PIPES = "/dev/pipes"
 """Where heredocs that are programs stand in a step, as BuildKit has it."""
 
@@ -130,6 +133,7 @@ def run_instruction(
     promised = pins if entry and entry.command in ("", mark) else None
     sources = [mount_identity(shop, stages, mount) for mount in run.mounts]
     key = _key(shop, state, run, sources)
+    recorded = entry.files if entry and promised is not None else {}
     why = "no result of these inputs in the cache"
     if shop.uncached(stage):
         why = "the cache was not to be used"
@@ -145,7 +149,7 @@ def run_instruction(
     if shop.request.only_cached:
         raise NotCached(stage, instruction)
     with shop.slots:
-        result = _execute(shop, stages, state, run, (pins, promised), stage)
+        result = _execute(shop, stages, state, run, _Promise(pins, promised, recorded), stage)
     shop.cache.put(key, result)
     state.add_history(run.history(state), empty=False)
     return Found(result, False, time.monotonic() - began, why, mark)
@@ -182,46 +186,96 @@ def _key(shop: Workshop, state: StageState, run: _Run, sources: Sequence[object]
     )
 
 
+class _Promise(msgspec.Struct, frozen=True):
+    """What the lock says of a step."""
+
+    pins: Mapping[str, str] | None
+    """Versions that packages are held at."""
+    packages: Mapping[str, str] | None
+    """What the step installs, exactly; None when nobody promised that."""
+    files: Mapping[str, str]
+    """What it was installed from: URL → SHA-256."""
+
+
 def _execute(
     shop: Workshop,
     stages: Stages,
     state: StageState,
     run: _Run,
-    locks: tuple[Mapping[str, str] | None, Mapping[str, str] | None],
+    promise: _Promise,
     stage: str,
 ) -> StepResult:
-    pins, promised = locks
     began = time.monotonic()
     tree = shop.snapshots.tree(state.stack.layers)
-    check_pins(shop, state, tree, run.instruction)
+    replayed = recorded_files(shop, state, tree, promise.packages, promise.files)
+    if replayed is None and not shop.request.offline:
+        check_pins(shop, state, tree, run.instruction)
     scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.store.place.scratch))
     upper = scratch / "kept" / "fs"
     upper.mkdir(parents=True)
     os.chmod(upper, 0o755)
     try:
-        try:
-            status = _sandboxed(shop, stages, state, run, pins, tree, scratch, upper, stage)
-        except sandbox.CannotStart as error:
-            where = f"line {run.instruction.first_line}: {run.instruction.original[:300]}"
-            raise BuildError(f"{where}: {error.what}", error.todo) from error
+        with _offer(shop, state, run, tree, scratch, replayed) as offer:
+            try:
+                status = _sandboxed(
+                    shop, stages, state, run, promise.pins, offer, tree, scratch, upper, stage
+                )
+            except sandbox.CannotStart as error:
+                where = f"line {run.instruction.first_line}: {run.instruction.original[:300]}"
+                raise BuildError(f"{where}: {error.what}", error.todo) from error
         if status != 0:
-            raise BuildError(
-                f"line {run.instruction.first_line}: the step failed, exit code: {status}: "
-                f"{run.instruction.original[:300]}",
-                "its output stands above (unless -q hid it); fix the command and build again",
-            )
+            raise _failed(run.instruction, status, offer)
         _keep_kernels_directories(tree, upper)
         epoch = shop.request.source_date_epoch
         layer, content = shop.layering.of_upper(
             upper, state.epoch if epoch is None else epoch, marked=shop.snapshots.how == "copy"
         )
         packages = _changed_packages(shop, state, tree, upper)
-        _check_lock(run.instruction, packages, promised)
+        _check_lock(run.instruction, packages, promise.packages)
+        if offer.configuration and (lacking := unrecorded(packages, offer.used)):
+            shown = ", ".join(lacking[:4]) + (" …" if len(lacking) > 4 else "")
+            text = f"not recorded, from an https source or a file of the step: {shown}"
+            shop.progress(Event(f"step {stage}:{run.instruction.first_line}", "note", text))
         shop.snapshots.keep(scratch / "kept", layer.diff_id)
     finally:
         discard(scratch)
     seconds = time.monotonic() - began
-    return StepResult(layer, content, packages, 0, seconds=seconds)
+    return StepResult(layer, content, packages, offer.used, seconds=seconds)
+
+
+def _failed(instruction: Instruction, status: int, offer: Offer) -> BuildError:
+    what = (
+        f"line {instruction.first_line}: the step failed, exit code: {status}: "
+        f"{instruction.original[:300]}"
+    )
+    if offer.refused:
+        return BuildError(
+            f"{what}; it asked for {offer.refused[0][:200]}, of which oakum has no copy",
+            "build once without --offline; 'oakum lock' records what a step was installed from",
+        )
+    return BuildError(
+        what, "its output stands above (unless -q hid it); fix the command and build again"
+    )
+
+
+def _offer(
+    shop: Workshop,
+    state: StageState,
+    run: _Run,
+    tree: Tree,
+    scratch: Path,
+    replayed: Mapping[str, str] | None,
+) -> contextlib.AbstractContextManager[Offer]:
+    """What the step's apt is offered; nothing where there is no apt or no network."""
+    if run.network == "none" or tree.resolve(_APT) is None:
+        return contextlib.nullcontext(Offer())
+    return shop.downloads.offered(
+        shop.files(state.stack.layers, tree),
+        state.platform.debian_architecture(),
+        run.env,
+        scratch,
+        replayed,
+    )
 
 
 def _sandboxed(
@@ -230,6 +284,7 @@ def _sandboxed(
     state: StageState,
     run: _Run,
     locked: Mapping[str, str] | None,
+    offer: Offer,
     tree: Tree,
     scratch: Path,
     upper: Path,
@@ -241,7 +296,7 @@ def _sandboxed(
     )
     user = msgspec.structs.replace(user, groups=tuple({*user.groups, user.gid}))
     lowers = shop.snapshots.lowers(state.stack.layers)
-    offered = _offered(shop, files.read("etc/apt/preferences"), locked)
+    offered = _offered(files.read("etc/apt/preferences"), locked, offer)
     task = f"step {stage}:{run.instruction.first_line}"
 
     def output(data: bytes) -> None:
@@ -255,7 +310,7 @@ def _sandboxed(
             env=tuple(f"{name}={value}" for name, value in env.items()),
             cwd=state.workdir,
             user=user,
-            mounts=(*extra.mounts, *_program_mounts(run, scratch)),
+            mounts=(*extra.mounts, *_program_mounts(run, scratch), *offer.mounts),
             files=offered,
             network=run.network,  # type: ignore[arg-type]
             add_hosts=shop.request.add_hosts,
@@ -319,9 +374,13 @@ def _certificates(
 
 
 def _offered(
-    shop: Workshop, preferences: bytes | None, locked: Mapping[str, str] | None
+    preferences: bytes | None, locked: Mapping[str, str] | None, offer: Offer
 ) -> dict[str, bytes]:
-    return apt_files(locked, preferences) if locked else {}
+    """The files that a step's apt is told of."""
+    files = apt_files(locked, preferences) if locked else {}
+    if offer.configuration:
+        files["apt.conf"] = offer.configuration.encode() + files.get("apt.conf", b"")
+    return files
 
 
 def _environment(

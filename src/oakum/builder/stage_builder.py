@@ -89,6 +89,7 @@ class StageBuilder:
             found.seconds,
             result.layer.diff_id,
             dict(result.packages),
+            dict(result.files),
             self._runs if instruction.keyword == "RUN" else 0,
             found.command,
             found.why,

@@ -11,6 +11,7 @@ import msgspec
 
 from oakum.builder.cache import BuildCache, StepResult
 from oakum.builder.context import Directory
+from oakum.builder.downloads import Downloads
 from oakum.builder.images import Images
 from oakum.builder.layering import Layering
 from oakum.builder.request import BuildRequest
@@ -42,6 +43,8 @@ class StepReport(msgspec.Struct, frozen=True):
     """Diff ID of its layer."""
     packages: dict[str, str] = {}
     """Packages that it installed or changed."""
+    files: dict[str, str] = {}
+    """What package archives gave it: URL → SHA-256."""
     run: int = 0
     """Number of the RUN among the stage's, from 1; 0 for other instructions."""
     command: str = ""
@@ -95,6 +98,7 @@ class Workshop:
         self.cache = BuildCache(store)
         self.snapshots = Snapshots(store, images.fetch)
         self.layering = Layering(store, request.compression)
+        self.downloads = Downloads(store, request)
         self.cancelled = threading.Event()
         self._runtime: Runtime | None = None
         self._runtime_lock = threading.Lock()
@@ -137,7 +141,8 @@ class Workshop:
             return self._runtime
 
     def close(self) -> None:
-        """Let go of threads."""
+        """Let go of threads and servers."""
+        self.downloads.close()
         self.layering.close()
 
 

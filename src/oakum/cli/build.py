@@ -51,6 +51,13 @@ def build(
         Path | None, typer.Option(metavar="FILE", help="Write the result's metadata here.")
     ] = None,
     build_context: o.Contexts = [],
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline",
+            help="Ask no registry and no archive: use what the store has and the lock recorded.",
+        ),
+    ] = False,
     locked: o.Locked = False,
     no_lock: o.NoLock = False,
     compression: o.CompressionName = "gzip",
@@ -91,6 +98,7 @@ def build(
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
         pull=pull,
+        offline=offline,
     )
     request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     names = r.references(tag)

@@ -115,6 +115,7 @@ def rebuild(
         sandbox=sandbox,
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
+        offline=offline,
     )
     request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:

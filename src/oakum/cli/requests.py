@@ -198,11 +198,14 @@ def build_request(
     no_cache: bool = False,
     no_cache_filter: Sequence[str] = (),
     pull: bool = False,
+    offline: bool = False,
 ) -> BuildRequest:
     """The build that the options of ``build`` and ``rebuild`` describe."""
     from oakum.builder import BuildRequest
     from oakum.oci import host_platform
 
+    if pull and offline:
+        raise UsageError("--pull asks a registry, --offline asks none", "give one of them")
     if network not in ("default", "host", "none"):
         raise UsageError(f"unknown network {network!r}", "default, host or none")
     if not context.is_dir():
@@ -221,6 +224,7 @@ def build_request(
         no_cache=no_cache,
         no_cache_filter=tuple(no_cache_filter),
         pull=pull,
+        offline=offline,
         contexts=pairs(contexts, "--build-context"),
         ca_certificates=certificates,
         source_date_epoch=_epoch(),

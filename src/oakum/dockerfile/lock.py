@@ -1,7 +1,7 @@
 """``oakum.lock``: the resolved versions of a Dockerfile, in TOML, meant for git diffs.
 
 For each ``FROM`` the digest that its name resolved to; for each step that installed packages, the
-packages and the versions that it installed, a line each.
+packages and the versions that it installed, and the archives' files that it read, a line each.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class LockedStep(msgspec.Struct, frozen=True):
     """First digits of the digest of the command, to find the step when lines move."""
     packages: Mapping[str, str]
     """``name:architecture`` → version; an empty version for a package that it removed."""
+    files: Mapping[str, str] = {}
+    """What it was given by package archives: URL → SHA-256 in hex."""
 
 
 class Lock(msgspec.Struct, frozen=True):
@@ -129,6 +131,9 @@ def format_lock(lock: Lock) -> bytes:
         lines += [f"platform = {_quoted(step.platform)}", f"command = {_quoted(step.command)}"]
         lines += ["", "[step.packages]"]
         lines += [f"{_quoted(k)} = {_quoted(v)}" for k, v in sorted(step.packages.items())]
+        if step.files:
+            lines += ["", "[step.files]"]
+            lines += [f"{_quoted(k)} = {_quoted(v)}" for k, v in sorted(step.files.items())]
     return ("\n".join(lines) + "\n").encode()
 
 

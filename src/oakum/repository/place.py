@@ -14,8 +14,11 @@ from oakum.errors import RepositoryError
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that takes the place of `path` when the block ends well."""
+def replaced(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
+    """A file to write that takes the place of `path` when the block ends well.
+
+    What is not `durable` may be lost or damaged when the machine stops.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
@@ -25,7 +28,8 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException as error:
         with suppress(OSError):

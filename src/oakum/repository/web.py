@@ -183,7 +183,7 @@ class Web:
                 try:
                     self._clients[proxy] = httpx.Client(
                         proxy=proxy or None,
-                        verify=_tls(self._ca_certificates, self._env),
+                        verify=tls_context(self._ca_certificates, self._env),
                         timeout=httpx.Timeout(30.0, connect=15.0),
                         follow_redirects=True,
                         trust_env=False,
@@ -215,7 +215,7 @@ def _too_long(url: str, limit: int) -> RepositoryError:
     )
 
 
-def _tls(ca_certificates: Path | None, env: Mapping[str, str]) -> ssl.SSLContext:
+def tls_context(ca_certificates: Path | None, env: Mapping[str, str]) -> ssl.SSLContext:
     import ssl
 
     named = str(ca_certificates) if ca_certificates else env.get("SSL_CERT_FILE") or None

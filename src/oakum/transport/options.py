@@ -21,6 +21,8 @@ class RegistryOptions(msgspec.Struct, frozen=True):
     """By registry host: hosts that are asked first for what is read."""
     docker_config: Path | None = None
     """Docker's ``config.json``; ``$DOCKER_CONFIG/config.json`` or ``~/.docker/config.json``."""
+    offline: bool = False
+    """Ask no registry: what is not in the store is an error."""
     jobs: int = 4
     """Blobs that are moved at once."""
     retries: int = 5

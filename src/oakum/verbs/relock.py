@@ -110,7 +110,9 @@ def _current(project: Project, draft: Draft, step: LockedStep) -> LockedStep:
             chosen = repository.policy(package, architecture)
             wanted = chosen.version if chosen is not None else wanted
         packages[name] = wanted
-    return msgspec.structs.replace(step, packages=packages)
+    if packages == step.packages:
+        return step
+    return msgspec.structs.replace(step, packages=packages, files={})
 
 
 def relocated(

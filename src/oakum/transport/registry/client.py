@@ -50,6 +50,11 @@ class Client:
         self, host: str, options: RegistryOptions, progress: Progress, retries: int | None = None
     ) -> None:
         self.host = checked_host(host)
+        if options.offline:
+            raise TransportError(
+                f"{host} is not asked: oakum was told to stay offline",
+                "what is needed from there is not in the store; run once without --offline",
+            )
         self._address = _HUB if host == "docker.io" else host
         self._progress = progress
         self._retries = options.retries if retries is None else retries
