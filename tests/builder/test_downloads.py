@@ -1,4 +1,4 @@
-"""Steps' apt reads archives through oakum: asked again, not downloaded again; recorded; replayed."""
+"""Steps' apt reads archives through oakum: asked again, not downloaded; recorded; replayed."""
 
 from __future__ import annotations
 

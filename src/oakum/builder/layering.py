@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from oakum.builder.ahead import Ahead
 from oakum.builder.stack import layer_content
 from oakum.errors import BuildError
-from oakum.layer import Entry, Kind, Layer, LayerWriter, known_index
+from oakum.layer import Entry, Kind, Layer, LayerWriter, Members, known_index
 from oakum.layer.disk import DiskEntry, file_content, read_directory
 from oakum.oci import Compression
 from oakum.store import Store, guarded
@@ -31,14 +32,19 @@ class Layering:
         self._pool.shutdown(cancel_futures=True)
 
     def write(
-        self, entries: Iterable[tuple[Entry, Callable[[], Iterator[bytes]] | None]]
+        self,
+        entries: Iterable[tuple[Entry, Callable[[], Iterator[bytes]] | None]],
+        known: Mapping[bytes, Members] = {},
     ) -> tuple[Layer, str]:
-        """A layer of these entries, each with the way to open its content; and its identity."""
+        """A layer of these entries, each with the way to open its content; and its identity.
+
+        `known` are blocks that were compressed before, by path.
+        """
         with self._store.blobs.writing() as blob:
             writer = LayerWriter(self._store, blob, self._compression, self._pool)
             for entry, opened in entries:
                 try:
-                    writer.add(entry, opened() if opened else ())
+                    writer.add(entry, opened() if opened else (), known.get(entry.path))
                 except FileNotFoundError as error:
                     raise BuildError(
                         f"{os.fsdecode(entry.path)} vanished while it was read",
@@ -49,14 +55,26 @@ class Layering:
         assert index is not None
         return layer, layer_content(index)
 
-    def of_upper(self, upper: Path, epoch: int, *, marked: bool = False) -> tuple[Layer, str]:
+    def ahead(self, upper: Path, scratch: Path) -> Ahead | None:
+        """What compresses a step's large files while it runs, where the format allows that."""
+        return Ahead(upper, scratch) if self._compression is Compression.GZIP else None
+
+    def of_upper(
+        self,
+        upper: Path,
+        epoch: int,
+        *,
+        marked: bool = False,
+        known: Mapping[bytes, Members] = {},
+    ) -> tuple[Layer, str]:
         """The layer of a step's upper directory; nothing in it is newer than `epoch`.
 
         `marked` says that its whiteouts are files with marked names.
         """
         with guarded("read what the step wrote"):
             settle_times(upper, epoch)
-            return self.write(_opened(read_directory(upper, clamp=epoch, marked=marked)))
+            entries = read_directory(upper, clamp=epoch, marked=marked)
+            return self.write(_opened(entries), known)
 
 
 def _opened(

@@ -99,8 +99,8 @@ def recorded_files(
 ) -> Mapping[str, str] | None:
     """What a locked step is to be installed from: the recorded `files`, or None for the archive.
 
-    It is the recorded ones, where there are any, when no archive may be asked, and when the archive has not every one
-    of the versions in `packages` any more and all files are kept here.
+    It is the recorded ones, where there are any, when no archive may be asked, and when the
+    archive has not every one of the versions in `packages` any more and all files are kept here.
     """
     if shop.request.offline:
         return files or None

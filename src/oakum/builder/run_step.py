@@ -214,6 +214,7 @@ def _execute(
     upper = scratch / "kept" / "fs"
     upper.mkdir(parents=True)
     os.chmod(upper, 0o755)
+    ahead = shop.layering.ahead(upper, scratch)
     try:
         with _offer(shop, state, run, tree, scratch, replayed) as offer:
             try:
@@ -228,7 +229,10 @@ def _execute(
         _keep_kernels_directories(tree, upper)
         epoch = shop.request.source_date_epoch
         layer, content = shop.layering.of_upper(
-            upper, state.epoch if epoch is None else epoch, marked=shop.snapshots.how == "copy"
+            upper,
+            state.epoch if epoch is None else epoch,
+            marked=shop.snapshots.how == "copy",
+            known=ahead.stop() if ahead else {},
         )
         packages = _changed_packages(shop, state, tree, upper)
         _check_lock(run.instruction, packages, promise.packages)
@@ -238,6 +242,8 @@ def _execute(
             shop.progress(Event(f"step {stage}:{run.instruction.first_line}", "note", text))
         shop.snapshots.keep(scratch / "kept", layer.diff_id)
     finally:
+        if ahead:
+            ahead.close()
         discard(scratch)
     seconds = time.monotonic() - began
     return StepResult(layer, content, packages, offer.used, seconds=seconds)

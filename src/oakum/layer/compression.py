@@ -1,7 +1,8 @@
 """Compressing and decompressing layer blobs, with bounded memory in both directions.
 
-gzip is written as independent members of one mebibyte each: they compress side by side on all
-processors, and any reader that follows RFC 1952 (members may be concatenated) reads them.  The
+gzip is written as independent members of at most one mebibyte each: they compress side by side on
+all processors, and any reader that follows RFC 1952 (members may be concatenated) reads them.  The
+content of a large file begins a member, so that its members depend on the file alone.  The
 compressor is libdeflate at a fixed level, so the same bytes always give the same blob.
 """
 
@@ -168,6 +169,12 @@ class Compressor(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
+    def cut(self) -> None:
+        """What follows begins anew, where the format has independent parts."""
+
+    def put(self, part: bytes) -> None:
+        """A part that is compressed already; only right behind a `cut` or another whole part."""
+
     def finish(self) -> None: ...
 
 
@@ -187,9 +194,22 @@ class _GzipMembers:
             self._submit(bytes(self._buffer[:BLOCK]))
             del self._buffer[:BLOCK]
 
+    def cut(self) -> None:
+        if self._buffer:
+            self._submit(bytes(self._buffer))
+            self._buffer.clear()
+
+    def put(self, part: bytes) -> None:
+        done: Future[bytes] = Future()
+        done.set_result(part)
+        self._queue(done)
+
     def _submit(self, block: bytes) -> None:
+        self._queue(self._pool.submit(gzip_member, block))
+
+    def _queue(self, member: Future[bytes]) -> None:
         self._any = True
-        self._waiting.append(self._pool.submit(_gzip_member, block))
+        self._waiting.append(member)
         while len(self._waiting) > 16 or (self._waiting and self._waiting[0].done()):
             self._sink.write(self._waiting.popleft().result())
 
@@ -200,7 +220,8 @@ class _GzipMembers:
             self._sink.write(self._waiting.popleft().result())
 
 
-def _gzip_member(block: bytes) -> bytes:
+def gzip_member(block: bytes) -> bytes:
+    """A block as a gzip member of its own."""
     import deflate
 
     return bytes(deflate.gzip_compress(block, GZIP_LEVEL))
@@ -216,6 +237,12 @@ class _ZstdFrame:
     def write(self, data: bytes) -> None:
         self._sink.write(self._object.compress(data))
 
+    def cut(self) -> None:
+        return
+
+    def put(self, part: bytes) -> None:
+        raise NotImplementedError("a zstd frame is one part")
+
     def finish(self) -> None:
         self._sink.write(self._object.flush())
 
@@ -226,6 +253,12 @@ class _Uncompressed:
 
     def write(self, data: bytes) -> None:
         self._sink.write(data)
+
+    def cut(self) -> None:
+        return
+
+    def put(self, part: bytes) -> None:
+        self._sink.write(part)
 
     def finish(self) -> None:
         return

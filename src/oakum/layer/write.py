@@ -8,8 +8,10 @@ seconds.  The order is the caller's: sorted, parents first.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 
@@ -149,6 +151,57 @@ def _pax_record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (length, key, value)
 
 
+class Members:
+    """The first blocks of a file, compressed before the layer is written."""
+
+    def __init__(self, handle: int, identity: tuple[int, ...]) -> None:
+        self.identity = identity
+        """What told the file from an earlier state of it."""
+        self.places: list[tuple[int, int]] = []
+        """Offset and size of each block's gzip member in the file `handle`."""
+        self._handle = handle
+
+    def member(self, number: int, block: bytes) -> bytes:
+        """The member of a block, by its number; empty when there is none of these bytes."""
+        from isal import isal_zlib
+
+        if number >= len(self.places) or len(block) != BLOCK:
+            return b""
+        offset, size = self.places[number]
+        member = os.pread(self._handle, size, offset)
+        # A gzip member ends with the CRC and the size of what it holds (RFC 1952).
+        checks = (isal_zlib.crc32(block), len(block))
+        return member if struct.unpack("<II", member[-8:]) == checks else b""
+
+
+def _exactly(content: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """`size` bytes of the content, in blocks when it is large.
+
+    A file that shrank while it was read is filled up: tar needs the size that its header promised.
+    """
+    waiting = bytearray()
+    left = size
+    for piece in content:
+        data = piece[:left]
+        left -= len(data)
+        if len(data) == BLOCK and not waiting:
+            yield data
+        else:
+            waiting += data
+        while len(waiting) >= BLOCK:
+            yield bytes(waiting[:BLOCK])
+            del waiting[:BLOCK]
+        if not left:
+            break
+    while left:
+        filler = bytes(min(left, BLOCK - len(waiting)))
+        left -= len(filler)
+        yield bytes(waiting) + filler
+        waiting.clear()
+    if waiting:
+        yield bytes(waiting)
+
+
 class LayerWriter:
     """Writes one layer into the store: tar, diff ID, compression and blob digest in one pass."""
 
@@ -159,43 +212,60 @@ class LayerWriter:
         self._writer = writer
         self._compression = compression
         self._compressor = compressor(compression, writer, pool)
+        self._pool = pool
         self._hasher = hashlib.sha256()
         self._pending = bytearray()
         self._size = 0
         self._entries: list[Entry] = []
         self._kept: dict[bytes, bytes] = {}
 
-    def add(self, entry: Entry, content: Iterable[bytes] = ()) -> Entry:
-        """Append an entry; a file's size must be its content's.  Returns it as it was indexed."""
+    def add(
+        self, entry: Entry, content: Iterable[bytes] = (), members: Members | None = None
+    ) -> Entry:
+        """Append an entry; a file's size must be its content's.  Returns it as it was indexed.
+
+        `members` are blocks of the content that were compressed before; they are used as far as
+        the content is still the same.
+        """
         header = encode_header(entry)
         self._put(header)
         offset = self._size
         digest = b""
         if entry.kind is Kind.FILE:
-            digest = self._put_content(entry, content)
+            digest = self._put_content(entry, content, members)
         made = msgspec.structs.replace(entry, digest=digest, offset=offset)
         self._entries.append(made)
         return made
 
-    def _put_content(self, entry: Entry, content: Iterable[bytes]) -> bytes:
+    def _put_content(
+        self, entry: Entry, content: Iterable[bytes], members: Members | None
+    ) -> bytes:
+        large = entry.size >= BLOCK
+        if large:
+            # A large file's members depend on nothing but the file.
+            self._flush()
+            self._compressor.cut()
         hasher = hashlib.sha256()
-        left = entry.size
+        hashed: Future[None] | None = None
         kept: list[bytes] | None = [] if is_kept(entry.path) and entry.size < 32 << 20 else None
-        for piece in content:
-            data = piece[:left]
-            left -= len(data)
-            hasher.update(data)
-            self._put(data)
+        for number, data in enumerate(_exactly(content, entry.size)):
+            if hashed is not None:
+                hashed.result()
+            if large:
+                hashed = self._pool.submit(hasher.update, data)
+            else:
+                hasher.update(data)
+            member = members.member(number, data) if members is not None and large else b""
+            if member:
+                self._size += len(data)
+                self._hasher.update(data)
+                self._compressor.put(member)
+            else:
+                self._put(data)
             if kept is not None:
                 kept.append(data)
-            if not left:
-                break
-        while left:
-            # The file shrank while it was read: tar needs the size that the header promised.
-            filler = bytes(min(left, BLOCK))
-            hasher.update(filler)
-            self._put(filler)
-            left -= len(filler)
+        if hashed is not None:
+            hashed.result()
         self._put(bytes(-entry.size % RECORD))
         if kept is not None:
             self._kept[entry.path] = b"".join(kept)
