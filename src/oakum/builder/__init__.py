@@ -8,6 +8,7 @@ from oakum.builder.build import (
     read_dockerfile,
     read_lock,
 )
+from oakum.builder.cache_format import CachePlace, parse_cache_place
 from oakum.builder.export import export
 from oakum.builder.images import Image, Images
 from oakum.builder.prune import Pruned, prune
@@ -20,6 +21,7 @@ from oakum.builder.steps import NotCached, StepReport
 __all__ = [
     "BuildRequest",
     "Built",
+    "CachePlace",
     "Image",
     "Images",
     "NotCached",
@@ -31,6 +33,7 @@ __all__ = [
     "dockerfile_path",
     "export",
     "lock_path",
+    "parse_cache_place",
     "platform_args",
     "prune",
     "read_dockerfile",

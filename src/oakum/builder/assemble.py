@@ -48,7 +48,11 @@ def rfc3339(seconds: int) -> str:
 
 
 def assemble(
-    store: Store, state: StageState, labels: Mapping[str, str], epoch: int | None
+    store: Store,
+    state: StageState,
+    labels: Mapping[str, str],
+    epoch: int | None,
+    annotations: Mapping[str, str] = {},
 ) -> Image:
     """Write config and manifest of a finished stage into the store.
 
@@ -60,7 +64,7 @@ def assemble(
     store.blobs.put(config.raw)
     descriptor = Descriptor(OCI_CONFIG, config.digest, len(config.raw))
     layers = tuple(oci_descriptor(layer) for layer in state.stack.layers)
-    manifest = Manifest.make(descriptor, layers)
+    manifest = Manifest.make(descriptor, layers, annotations)
     store.blobs.put(manifest.raw)
     return Image("", manifest.descriptor(), manifest, config)
 

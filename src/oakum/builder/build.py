@@ -8,6 +8,9 @@ from pathlib import Path
 import msgspec
 
 from oakum.builder.assemble import assemble
+from oakum.builder.cache_export import export_cache, inline_document
+from oakum.builder.cache_format import ANNOTATION, to_annotation
+from oakum.builder.cache_import import import_caches
 from oakum.builder.images import Image, Images
 from oakum.builder.request import BuildRequest
 from oakum.builder.solver import Solved, Solver
@@ -21,9 +24,9 @@ from oakum.dockerfile import (
     parse_dockerfile,
     parse_lock,
 )
-from oakum.errors import DockerfileError, LockError, UsageError
+from oakum.errors import DockerfileError, LockError, OakumError, UsageError
 from oakum.oci import Reference
-from oakum.progress import Progress, silent
+from oakum.progress import Event, Progress, silent
 from oakum.store import Store
 from oakum.transport import RegistryOptions
 
@@ -120,15 +123,23 @@ def build(
     if request.offline:
         options = msgspec.structs.replace(options, offline=True)
     images = Images(store, options, progress)
-    shop = Workshop(store, request, images, dockerfile, progress)
+    caches = import_caches(store, request.cache_from, request.platform, options, progress)
+    shop = Workshop(store, request, images, dockerfile, progress, caches)
     try:
         solved = Solver(shop, dockerfile, images).solve()
     finally:
         shop.close()
+        for cache in caches:
+            cache.close()
     lock = lock_of(solved, str(request.platform))
     if request.locked:
         _check_lock(lock, request.lock, str(request.platform))
-    image = assemble(store, solved.state, request.labels, request.source_date_epoch)
+    annotations = {}
+    if any(place.type == "inline" for place in request.cache_to):
+        inline = inline_document(shop.cache, solved.steps, solved.state)
+        annotations[ANNOTATION] = to_annotation(inline)
+    image = assemble(store, solved.state, request.labels, request.source_date_epoch, annotations)
+    _export(store, request, solved, options, progress)
     for tag in tags:
         store.names.set(tag, image.root)
     seconds = time.monotonic() - began
@@ -152,6 +163,25 @@ def _check_lock(made: Lock, given: Lock | None, platform: str) -> None:
             f"oakum.lock is out of date: {'; '.join(moved[:4])}",
             "write it anew with 'oakum lock', or build without --locked",
         )
+
+
+def _export(
+    store: Store,
+    request: BuildRequest,
+    solved: Solved,
+    options: RegistryOptions,
+    progress: Progress,
+) -> None:
+    """Write the caches that were asked for."""
+    for place in request.cache_to if not request.only_cached else ():
+        if place.type == "inline":
+            continue
+        try:
+            export_cache(store, place, solved.steps, solved.state, solved.stages, options, progress)
+        except OakumError as error:
+            if not place.ignore_error:
+                raise
+            progress(Event("cache", "note", f"no cache in {place.where}: {error.what}"))
 
 
 def _same_packages(one: LockedStep, other: LockedStep) -> bool:

@@ -10,7 +10,8 @@ versions that the step once installed: a lock chooses among them.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -40,11 +41,20 @@ class StepResult(msgspec.Struct, frozen=True):
     """How long it took."""
 
 
+class Other(Protocol):
+    """A cache from elsewhere."""
+
+    def results(self, key: str) -> list[StepResult]:
+        """Every result of the key, the newest first; their layers can be fetched."""
+
+
 class BuildCache:
     """The results of steps, in a store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, others: Sequence[Other] = ()) -> None:
+        """`others` are caches from elsewhere, which are asked for what this one lacks."""
         self._store = store
+        self._others = others
         self._kind = f"step-{CACHE_VERSION}"
 
     def results(self, key: str) -> list[StepResult]:
@@ -60,8 +70,9 @@ class BuildCache:
 
     def _usable(self, result: StepResult) -> bool:
         descriptor = result.layer.descriptor
-        whole = self._store.blobs.has(descriptor.digest, descriptor.size)
-        return whole and known_index(self._store, result.layer.diff_id) is not None
+        if self._store.blobs.has(descriptor.digest, descriptor.size):
+            return known_index(self._store, result.layer.diff_id) is not None
+        return bool(self._store.origins(descriptor.digest))
 
     def find(self, key: str, locked: Mapping[str, str] | None) -> StepResult | None:
         """The newest result of the key that agrees with the lock's versions.
@@ -69,12 +80,13 @@ class BuildCache:
         Without a lock it is the newest of those that no other surpasses: a build with an old lock,
         of another branch say, does not bring old versions back into one without.
         """
-        results = self.results(key)
-        if locked is not None:
-            results = [result for result in results if agrees(result.packages, locked)]
-        elif len(results) > 1:
-            results = [one for one in results if not any(surpasses(o, one) for o in results)]
-        return next(iter(results), None)
+        found = _best(self.results(key), locked)
+        if found is None and self._others:
+            for other in self._others:
+                for result in reversed(other.results(key)):
+                    self.put(key, result)
+            found = _best(self.results(key), locked)
+        return found
 
     def put(self, key: str, result: StepResult) -> None:
         """Keep a result, before the older ones of its key."""
@@ -87,6 +99,14 @@ class BuildCache:
             dated = msgspec.structs.replace(result, made=time.time())
             kept = [dated, *others][:_MOST_RESULTS]
             self._store.records.put(self._kind, key, msgspec.msgpack.encode(kept))
+
+
+def _best(results: list[StepResult], locked: Mapping[str, str] | None) -> StepResult | None:
+    if locked is not None:
+        results = [result for result in results if agrees(result.packages, locked)]
+    elif len(results) > 1:
+        results = [one for one in results if not any(surpasses(o, one) for o in results)]
+    return next(iter(results), None)
 
 
 def agrees(installed: Mapping[str, str], locked: Mapping[str, str]) -> bool:

@@ -73,13 +73,13 @@ def _layer(
     key = identity([kind, *(_identity(item) for item in items)])
     found = None if shop.uncached(stage) else shop.cache.find(key, None)
     if found is not None:
-        return Found(found, True, time.monotonic() - began)
+        return Found(found, True, time.monotonic() - began, key=key)
     if shop.request.only_cached:
         raise NotCached(stage, instruction)
     layer, content = shop.layering.write(_written(items, clamp))
     result = StepResult(layer, content, epoch=epoch, seconds=time.monotonic() - began)
     shop.cache.put(key, result)
-    return Found(result, False, time.monotonic() - began)
+    return Found(result, False, time.monotonic() - began, key=key)
 
 
 def copy_history(instruction: Instruction, expand: Callable[[str], str]) -> str:

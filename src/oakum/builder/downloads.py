@@ -74,10 +74,6 @@ class Downloads:
         self._lock = threading.Lock()
         self._proxy: ArchiveProxy | None = None
 
-    def has_all(self, recorded: Mapping[str, str]) -> bool:
-        """Whether every recorded file is kept here."""
-        return all(self.files.path(digest).exists() for digest in recorded.values())
-
     @contextlib.contextmanager
     def offered(
         self,

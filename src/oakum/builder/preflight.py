@@ -84,7 +84,7 @@ def _is_recorded(shop: Workshop, mention: Mention) -> bool:
         step.files
         and name.partition(":")[0] == mention.package
         and version == mention.version
-        and shop.downloads.has_all(step.files)
+        and shop.has_files(step.files.values())
         for step in lock.steps
         for name, version in step.packages.items()
     )
@@ -103,8 +103,9 @@ def recorded_files(
     archive has not every one of the versions in `packages` any more and all files are kept here.
     """
     if shop.request.offline:
+        shop.has_files(files.values())
         return files or None
-    if not packages or not files or not shop.downloads.has_all(files):
+    if not packages or not files or not shop.has_files(files.values()):
         return None
     image = shop.files(state.stack.layers, tree)
     status = image.read("var/lib/dpkg/status") or b""

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from oakum.builder.cache_format import CachePlace
 from oakum.dockerfile import Lock
 from oakum.oci import Compression, Platform, host_platform
 
@@ -74,6 +75,10 @@ class BuildRequest(msgspec.Struct, frozen=True):
     offline: bool = False
     """Ask no registry and no archive: bases come from the store, packages as the lock recorded
     them, or else as the archives gave them last."""
+    cache_from: tuple[CachePlace, ...] = ()
+    """``--cache-from``: caches that are asked for what this store's lacks."""
+    cache_to: tuple[CachePlace, ...] = ()
+    """``--cache-to``: where the results of the steps are written."""
     only_cached: bool = False
     """Run nothing: stop at the first step that is not in the cache."""
     jobs: int = msgspec.field(default_factory=lambda: max(2, os.cpu_count() or 2))

@@ -143,7 +143,7 @@ def run_instruction(
         found = shop.cache.find(key, promised)
         if found is not None:
             state.add_history(run.history(state), empty=False)
-            return Found(found, True, time.monotonic() - began, command=mark)
+            return Found(found, True, time.monotonic() - began, command=mark, key=key)
         if promised is not None and shop.cache.results(key):
             why = "the lock asks for other package versions"
     if shop.request.only_cached:
@@ -152,7 +152,7 @@ def run_instruction(
         result = _execute(shop, stages, state, run, _Promise(pins, promised, recorded), stage)
     shop.cache.put(key, result)
     state.add_history(run.history(state), empty=False)
-    return Found(result, False, time.monotonic() - began, why, mark)
+    return Found(result, False, time.monotonic() - began, why, mark, key)
 
 
 def run_mark(instruction: Instruction) -> str:

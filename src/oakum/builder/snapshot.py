@@ -29,9 +29,16 @@ Fetch = Callable[[Sequence[Layer]], None]
 class Snapshots:
     """The unpacked layers of a store."""
 
-    def __init__(self, store: Store, fetch: Fetch) -> None:
+    def __init__(
+        self,
+        store: Store,
+        fetch: Fetch,
+        told: Callable[[Digest], LayerIndex | None] = lambda _: None,
+    ) -> None:
+        """`told` is what somebody else says of a layer that was never read here."""
         self._store = store
         self._fetch = fetch
+        self._told = told
         self._user_namespace = in_user_namespace()
         self._lock = threading.Lock()
         self._chosen: tuple[Snapshotter, str] | None = None
@@ -64,8 +71,11 @@ class Snapshots:
         return [index_blob(self._store, layer.descriptor, layer.diff_id) for layer in layers]
 
     def tree(self, layers: Sequence[Layer]) -> Tree:
-        """The merged view of a stack."""
-        return Tree.of(self.indexes(layers))
+        """The merged view of a stack, whose layers need not be here if others tell of them."""
+        here = [known_index(self._store, x.diff_id) or self._told(x.diff_id) for x in layers]
+        if any(index is None for index in here):
+            return Tree.of(self.indexes(layers))
+        return Tree.of([index for index in here if index is not None])
 
     def directories(self, layers: Sequence[Layer]) -> list[Path]:
         """A directory for every layer of the stack, unpacked side by side where need be."""

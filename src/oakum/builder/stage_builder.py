@@ -93,6 +93,7 @@ class StageBuilder:
             self._runs if instruction.keyword == "RUN" else 0,
             found.command,
             found.why,
+            found.key,
         )
 
     def _expand(self, text: str) -> str:

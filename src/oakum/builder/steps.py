@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from oakum.builder.cache import BuildCache, StepResult
+from oakum.builder.cache_import import ImportedCache
 from oakum.builder.context import Directory
 from oakum.builder.downloads import Downloads
 from oakum.builder.images import Images
@@ -20,7 +21,8 @@ from oakum.builder.snapshot import Snapshots
 from oakum.builder.state import StageState
 from oakum.dockerfile import Dockerfile, Instruction, Mention, mentions
 from oakum.errors import OakumError, Unsupported
-from oakum.layer import Layer
+from oakum.layer import Layer, LayerIndex
+from oakum.oci import Digest
 from oakum.progress import Event, Progress
 from oakum.store import Store
 from oakum.tree import ImageTree, Tree
@@ -51,6 +53,8 @@ class StepReport(msgspec.Struct, frozen=True):
     """Mark of a RUN's command, for the lock."""
     why: str = ""
     """Why it was run."""
+    key: str = ""
+    """Its key in the build cache; empty for what changes no files."""
 
 
 class NotCached(OakumError):
@@ -88,15 +92,17 @@ class Workshop:
         images: Images,
         dockerfile: Dockerfile,
         progress: Progress,
+        caches: Sequence[ImportedCache] = (),
     ) -> None:
         self.store = store
+        self._caches = caches
         self._dockerfile = dockerfile
         self._mentions: tuple[Mention, ...] | None = None
         self.request = request
         self.images = images
         self.progress = progress
-        self.cache = BuildCache(store)
-        self.snapshots = Snapshots(store, images.fetch)
+        self.cache = BuildCache(store, caches)
+        self.snapshots = Snapshots(store, images.fetch, self._told)
         self.layering = Layering(store, request.compression)
         self.downloads = Downloads(store, request)
         self.cancelled = threading.Event()
@@ -111,6 +117,20 @@ class Workshop:
         indexes = self.snapshots.indexes(layers)
         descriptors = [layer.descriptor for layer in layers]
         return ImageTree(self.store, indexes, descriptors, tree=tree)
+
+    def _told(self, diff_id: Digest) -> LayerIndex | None:
+        """What a cache from elsewhere says that a layer holds."""
+        told = (cache.index(diff_id) for cache in self._caches)
+        return next((index for index in told if index is not None), None)
+
+    def has_files(self, digests: Collection[str]) -> bool:
+        """Whether all these files of archives are here, or could be fetched from a cache."""
+        archive = self.downloads.files
+        return all(
+            archive.path(digest).exists()
+            or any(cache.bring_file(archive, digest) for cache in self._caches)
+            for digest in digests
+        )
 
     def mentions(self) -> tuple[Mention, ...]:
         """The packages that the Dockerfile's scripts install; read once."""
@@ -175,3 +195,5 @@ class Found(msgspec.Struct, frozen=True):
     """Why it was run."""
     command: str = ""
     """Mark of a RUN's command, for the lock."""
+    key: str = ""
+    """Its key in the build cache."""

@@ -38,6 +38,8 @@ def build(
     label: o.Labels = [],
     no_cache: o.NoCache = False,
     no_cache_filter: o.NoCacheFilter = [],
+    cache_from: o.CacheFrom = [],
+    cache_to: o.CacheTo = [],
     pull: Annotated[
         bool, typer.Option("--pull", help="Ask for the bases' newest digests.")
     ] = False,
@@ -97,6 +99,8 @@ def build(
         sandbox=sandbox,
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
+        cache_from=cache_from,
+        cache_to=cache_to,
         pull=pull,
         offline=offline,
     )

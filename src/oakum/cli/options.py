@@ -153,6 +153,22 @@ NoCache = Annotated[bool, typer.Option("--no-cache", help="Run every step.")]
 NoCacheFilter = Annotated[
     list[str], typer.Option("--no-cache-filter", metavar="STAGE", help="Run this stage's steps.")
 ]
+CacheFrom = Annotated[
+    list[str],
+    typer.Option(
+        "--cache-from",
+        metavar="NAME|type=registry|local,…",
+        help="Build cache of another machine, asked for what the store lacks.",
+    ),
+]
+CacheTo = Annotated[
+    list[str],
+    typer.Option(
+        "--cache-to",
+        metavar="type=registry|local|inline,…",
+        help="Write the results of the steps for other machines; mode=max takes all stages.",
+    ),
+]
 Contexts = Annotated[
     list[str],
     typer.Option("--build-context", metavar="NAME=PLACE", help="A further build context."),

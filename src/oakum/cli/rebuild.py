@@ -48,6 +48,8 @@ def rebuild(
     label: o.Labels = [],
     no_cache: o.NoCache = False,
     no_cache_filter: o.NoCacheFilter = [],
+    cache_from: o.CacheFrom = [],
+    cache_to: o.CacheTo = [],
     build_context: o.Contexts = [],
     locked: o.Locked = False,
     no_lock: o.NoLock = False,
@@ -115,6 +117,8 @@ def rebuild(
         sandbox=sandbox,
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
+        cache_from=cache_from,
+        cache_to=cache_to,
         offline=offline,
     )
     request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)

@@ -199,9 +199,11 @@ def build_request(
     no_cache_filter: Sequence[str] = (),
     pull: bool = False,
     offline: bool = False,
+    cache_from: Sequence[str] = (),
+    cache_to: Sequence[str] = (),
 ) -> BuildRequest:
     """The build that the options of ``build`` and ``rebuild`` describe."""
-    from oakum.builder import BuildRequest
+    from oakum.builder import BuildRequest, parse_cache_place
     from oakum.oci import host_platform
 
     if pull and offline:
@@ -225,6 +227,8 @@ def build_request(
         no_cache_filter=tuple(no_cache_filter),
         pull=pull,
         offline=offline,
+        cache_from=tuple(parse_cache_place(text, "--cache-from") for text in cache_from),
+        cache_to=tuple(parse_cache_place(text, "--cache-to") for text in cache_to),
         contexts=pairs(contexts, "--build-context"),
         ca_certificates=certificates,
         source_date_epoch=_epoch(),

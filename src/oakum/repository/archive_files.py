@@ -130,9 +130,15 @@ class ArchiveFiles:
             digest, found.st_size, "", formatdate(seconds, usegmt=True) if seconds else ""
         )
 
-    def keep(self, received: Path, digest: str, last_modified: str) -> None:
-        """Take over a file that was received, of that digest; its time is that of its server."""
-        seconds = seconds_of(last_modified)
+    def time(self, digest: str) -> int:
+        """The time that the server of a file gave it, in seconds; 0 when it gave none."""
+        try:
+            return int(self.path(digest).stat().st_mtime)
+        except OSError:
+            return 0
+
+    def keep(self, received: Path, digest: str, seconds: int) -> None:
+        """Take over a file that was received, of that digest and the time of its server."""
         try:
             received.chmod(0o644)
             os.utime(received, (time.time(), seconds))

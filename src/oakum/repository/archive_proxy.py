@@ -24,7 +24,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import msgspec
 
 from oakum.errors import RepositoryError
-from oakum.repository.archive_files import ArchiveFiles, Served
+from oakum.repository.archive_files import ArchiveFiles, Served, seconds_of
 from oakum.repository.configuration import Configuration
 from oakum.repository.proxies import proxy_for
 from oakum.repository.seeds import SignedFiles, is_index, keep_list
@@ -272,7 +272,7 @@ class Session:
                     if self._closed or count > _LARGEST:
                         return
                 digest = hasher.hexdigest()
-                self._files.keep(path, digest, served.last_modified)
+                self._files.keep(path, digest, seconds_of(served.last_modified))
                 kept = msgspec.structs.replace(served, digest=digest, size=count)
                 self._files.remember(self._key(url), kept)
                 self.used[url] = digest

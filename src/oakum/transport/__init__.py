@@ -9,6 +9,7 @@ from oakum.transport.layers import ensure_layers
 from oakum.transport.location import Location, parse_location
 from oakum.transport.open import open_source, open_target
 from oakum.transport.options import RegistryOptions
+from oakum.transport.origins import layout_origin
 from oakum.transport.pull import Pulled, is_attestation, pull
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "copy_image",
     "ensure_layers",
     "is_attestation",
+    "layout_origin",
     "list_tags",
     "open_source",
     "open_target",

@@ -16,6 +16,7 @@ from oakum.progress import Event, Progress, silent
 from oakum.store import Store
 from oakum.transport.interface import ImageSource, ImageTarget
 from oakum.transport.options import RegistryOptions
+from oakum.transport.origins import is_layout_origin
 from oakum.transport.pull import is_attestation
 from oakum.transport.together import Stop, side_by_side
 
@@ -144,7 +145,8 @@ def _send_blobs(
     origin = source.origin()
     tasks = []
     for blob in blobs.values():
-        near = store.origins(blob.digest) + ((origin.name,) if origin else ())
+        near = tuple(x for x in store.origins(blob.digest) if not is_layout_origin(x))
+        near += (origin.name,) if origin else ()
         tasks.append(partial(_send, source, target, blob, near, count, progress))
     side_by_side(tasks, options.jobs)
 

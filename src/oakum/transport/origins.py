@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 from oakum.errors import AccessDenied, NotFound, TransportError
 from oakum.oci import Descriptor
@@ -12,9 +13,21 @@ from oakum.store import Store
 from oakum.transport.interface import ImageSource
 from oakum.transport.options import RegistryOptions
 
+_LAYOUT = "oci:"
+
+
+def layout_origin(path: Path) -> str:
+    """The name of an OCI layout among origins; no repository of a registry is called so."""
+    return f"{_LAYOUT}{path.absolute()}"
+
+
+def is_layout_origin(name: str) -> bool:
+    """Whether an origin is an OCI layout rather than a repository of a registry."""
+    return name.startswith(f"{_LAYOUT}/")
+
 
 class Origins:
-    """Every registry that a store knows of; connections are kept until `close`."""
+    """Every registry and layout that a store knows of; connections are kept until `close`."""
 
     def __init__(self, store: Store, options: RegistryOptions, progress: Progress = silent) -> None:
         self._store = store
@@ -45,12 +58,15 @@ class Origins:
         )
 
     def _source(self, name: str) -> ImageSource:
+        from oakum.transport.oci_layout import LayoutSource
         from oakum.transport.registry import RegistrySource
 
         with self._lock:
             if name not in self._opened:
-                self._opened[name] = RegistrySource.for_repository(
-                    name, self._options, self._progress
+                self._opened[name] = (
+                    LayoutSource(Path(name.removeprefix(_LAYOUT)), None)
+                    if is_layout_origin(name)
+                    else RegistrySource.for_repository(name, self._options, self._progress)
                 )
             return self._opened[name]
 
