@@ -11,6 +11,7 @@ from oakum.builder.build import (
 from oakum.builder.cache_format import CachePlace, parse_cache_place
 from oakum.builder.export import export
 from oakum.builder.images import Image, Images
+from oakum.builder.platforms import BuiltIndex, build_index
 from oakum.builder.prune import Pruned, prune
 from oakum.builder.request import BuildRequest, Secret
 from oakum.builder.run_step import run_mark
@@ -21,6 +22,7 @@ from oakum.builder.steps import NotCached, StepReport
 __all__ = [
     "BuildRequest",
     "Built",
+    "BuiltIndex",
     "CachePlace",
     "Image",
     "Images",
@@ -30,6 +32,7 @@ __all__ = [
     "StageState",
     "StepReport",
     "build",
+    "build_index",
     "dockerfile_path",
     "export",
     "lock_path",

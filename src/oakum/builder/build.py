@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -10,12 +11,12 @@ import msgspec
 from oakum.builder.assemble import assemble
 from oakum.builder.cache_export import export_cache, inline_document
 from oakum.builder.cache_format import ANNOTATION, to_annotation
-from oakum.builder.cache_import import import_caches
+from oakum.builder.cache_import import ImportedCache, import_caches
 from oakum.builder.images import Image, Images
 from oakum.builder.request import BuildRequest
 from oakum.builder.solver import Solved, Solver
 from oakum.builder.state import StageState
-from oakum.builder.steps import StepReport, Workshop
+from oakum.builder.steps import NotCached, StepReport, Workshop
 from oakum.dockerfile import (
     LOCK_NAME,
     Dockerfile,
@@ -24,7 +25,7 @@ from oakum.dockerfile import (
     parse_dockerfile,
     parse_lock,
 )
-from oakum.errors import DockerfileError, LockError, OakumError, UsageError
+from oakum.errors import DockerfileError, LockError, OakumError, Unsupported, UsageError
 from oakum.oci import Reference
 from oakum.progress import Event, Progress, silent
 from oakum.store import Store
@@ -126,7 +127,9 @@ def build(
     caches = import_caches(store, request.cache_from, request.platform, options, progress)
     shop = Workshop(store, request, images, dockerfile, progress, caches)
     try:
-        solved = Solver(shop, dockerfile, images).solve()
+        solver = Solver(shop, dockerfile, images)
+        _refuse_foreign(shop, solver, dockerfile, images, caches)
+        solved = solver.solve()
     finally:
         shop.close()
         for cache in caches:
@@ -163,6 +166,36 @@ def _check_lock(made: Lock, given: Lock | None, platform: str) -> None:
             f"oakum.lock is out of date: {'; '.join(moved[:4])}",
             "write it anew with 'oakum lock', or build without --locked",
         )
+
+
+def _refuse_foreign(
+    shop: Workshop,
+    solver: Solver,
+    dockerfile: Dockerfile,
+    images: Images,
+    caches: Sequence[ImportedCache],
+) -> None:
+    """`Unsupported` when a step would have to run that this machine cannot run.
+
+    Nothing was started then: whether all of it is in the cache is found by a build that runs
+    nothing.
+    """
+    run = None if shop.request.only_cached else solver.foreign_run()
+    if run is None:
+        return
+    request = msgspec.structs.replace(shop.request, only_cached=True)
+    dry = Workshop(shop.store, request, images, dockerfile, silent, caches)
+    try:
+        Solver(dry, dockerfile, images).solve()
+    except NotCached as error:
+        raise Unsupported(
+            f"{dockerfile.name}:{run.first_line}: this machine runs no programs of "
+            f"{request.platform}: {run.original[:200]}",
+            "build it on such a machine, register qemu-user in binfmt_misc, or let the stage be "
+            "of this machine's platform: FROM --platform=$BUILDPLATFORM",
+        ) from error
+    finally:
+        dry.close()
 
 
 def _export(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from oakum.builder.build import Built
+from oakum.builder.images import Images
 from oakum.builder.sandbox import copy_root
 from oakum.builder.snapshot import Snapshots
 from oakum.errors import UsageError
@@ -19,6 +20,7 @@ from oakum.layer.disk import file_content, read_directory
 from oakum.layer.write import encode_header
 from oakum.progress import Event, Progress, silent
 from oakum.store import Store, discard, guarded
+from oakum.transport import RegistryOptions
 
 _BLOCK = 512
 
@@ -29,6 +31,7 @@ def export(
     kind: str,
     dest: Path,
     progress: Progress = silent,
+    options: RegistryOptions = RegistryOptions(),
 ) -> None:
     """Write the merged files to a directory (``local``) or tar (``tar``; ``-`` is stdout).
 
@@ -37,7 +40,7 @@ def export(
     """
     progress(Event("export", "start", f"write the image's files to {dest}"))
     layers = built.state.stack.layers
-    directories = Snapshots(store, lambda _: None).lowers(layers)
+    directories = Snapshots(store, Images(store, options, progress).fetch).lowers(layers)
     if kind == "local":
         if dest.exists() and not dest.is_dir():
             raise UsageError(f"{dest} is not a directory", "name one that may be made")

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from oakum.builder.context import Directory
+from oakum.builder.foreign import runs_here
 from oakum.builder.ignore import Ignore, parse_patterns
 from oakum.builder.images import Images, reference_of
 from oakum.builder.location import located, plain_kind
@@ -95,6 +96,22 @@ class Solver:
         bases = tuple(base for _, base in sorted(self._bases.items()))
         state = by_name[stage_name(target)]
         return Solved(state, by_name, reports, bases, self._dockerfile)
+
+    def foreign_run(self) -> Instruction | None:
+        """The first RUN that the target needs and whose programs this machine cannot run."""
+        for index in sorted(self._needed(self._target())):
+            stage = self._stages[index]
+            run = next((one for one in stage.instructions if one.keyword == "RUN"), None)
+            if run is not None and not runs_here(self._platform(stage)):
+                return run
+        return None
+
+    def _platform(self, stage: Stage) -> Platform:
+        """The platform of a stage: its own, that of the stage that it is built on, the build's."""
+        if stage.platform:
+            return parse_platform(self._expand_global(stage.platform, stage.from_))
+        parent = self._graph.base(stage)
+        return self._platform(parent) if parent is not None else self._request.platform
 
     def _note_unused_arguments(self) -> None:
         """Say which of the given build arguments no ARG declares; most often it is a slip."""

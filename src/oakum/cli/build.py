@@ -31,7 +31,14 @@ def build(
     file: o.Dockerfile = None,
     build_arg: o.BuildArgs = [],
     target: o.Target = None,
-    platform: o.PlatformName = None,
+    platform: Annotated[
+        str | None,
+        typer.Option(
+            "--platform",
+            metavar="OS/ARCH[,…]",
+            help="Platform; this machine's by default. Several make an index of images.",
+        ),
+    ] = None,
     secret: o.Secrets = [],
     network: o.NetworkMode = "default",
     add_host: o.AddHosts = [],
@@ -76,7 +83,8 @@ def build(
 ) -> int:
     """Build a Dockerfile, running only the steps whose inputs changed."""
     from oakum.builder import build as build_image
-    from oakum.cli.build_outputs import parse_outputs, write_outputs
+    from oakum.builder import build_index
+    from oakum.cli.build_outputs import parse_outputs, refuse_several, write_outputs
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store, watching
@@ -84,12 +92,13 @@ def build(
 
     check_format(format_)
     registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
+    platforms = r.platforms_of([platform] if platform else [])
     request = r.build_request(
         context,
         dockerfile=file,
         arguments=build_arg,
         target=target,
-        platform=platform,
+        platform=r.first_of(platforms),
         secrets=secret,
         network=network,
         add_hosts=add_host,
@@ -110,22 +119,32 @@ def build(
     piped = any(output.dest == "-" for output in outputs)
     if format_ == "json" and piped:
         raise UsageError("standard output has the tar, not JSON", "use --result-file FILE")
+    refuse_several(outputs, len(platforms))
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
         from oakum.verbs import build_result, publish, remember_lines
 
         before = [store.names.get(name) for name in names]
-        built = build_image(store, request, tags=names, options=registry, progress=watch)
-        remember_lines(store, built.image.manifest.digest, built.state.lines)
-        write_outputs(store, built, outputs, names, watch)
+        if len(platforms) > 1:
+            index = build_index(
+                store, request, platforms, tags=names, options=registry, progress=watch
+            )
+            built, images = index.first, index.images
+        else:
+            built = build_image(store, request, tags=names, options=registry, progress=watch)
+            images = ()
+        for one in images or (built,):
+            remember_lines(store, one.image.manifest.digest, one.state.lines)
+        write_outputs(store, built, outputs, names, watch, registry)
         wanted = names if push else ()
         published = tuple(publish(store, built.image, n, registry, watch) for n in wanted)
     root = built.image.root
     named = any(was is None or was.descriptor.digest != root.digest for was in before)
     sent = any(one.bytes_sent or one.bytes_mounted for one in published)
-    outcome: Outcome = "done" if built.ran or named or sent or outputs else "nothing-to-do"
-    document = build_result(built, outcome, tuple(str(name) for name in names), published)
+    ran = sum(one.ran for one in images or (built,))
+    outcome: Outcome = "done" if ran or named or sent or outputs else "nothing-to-do"
+    document = build_result(built, outcome, tuple(str(name) for name in names), published, images)
     write_result(result_file, document)
     if iidfile:
         r.write_text(iidfile, built.image.config.digest)
@@ -138,7 +157,7 @@ def build(
     elif quiet or progress == "quiet":
         say(built.image.config.digest)
     else:
-        say(_summary(built, tag, published))
+        say(_summary(images or (built,), built, tag, published))
     return exit_code(outcome, detailed_exit_code)
 
 
@@ -148,18 +167,24 @@ def _metadata(built: Built, tags: list[str]) -> dict[str, object]:
     return {
         "containerimage.config.digest": built.image.config.digest,
         "containerimage.descriptor": descriptor,
-        "containerimage.digest": built.image.manifest.digest,
+        "containerimage.digest": built.image.root.digest,
         "image.name": ",".join(tags),
     }
 
 
-def _summary(built: Built, tags: list[str], published: tuple[Published, ...]) -> str:
+def _summary(
+    images: tuple[Built, ...], whole: Built, tags: list[str], published: tuple[Published, ...]
+) -> str:
     from oakum.cli.progress import human
 
+    several = len(images) > 1
     lines = [
-        f"built {built.image.manifest.digest} in {built.seconds:.2f} s: "
-        f"{built.ran} steps run, {built.cached} cached"
+        (f"{one.image.config.platform}: " if several else "")
+        + f"built {one.image.manifest.digest} in {one.seconds:.2f} s: "
+        f"{one.ran} steps run, {one.cached} cached"
+        for one in images
     ]
+    lines += [f"index {whole.image.root.digest}"] if several else []
     lines += [f"tagged {tag}" for tag in tags]
     lines += [
         f"pushed {one.name}: {human(one.bytes_sent)} sent, {human(one.bytes_kept)} there already, "

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from oakum.oci import Reference
     from oakum.progress import Progress
     from oakum.store import Store
+    from oakum.transport import RegistryOptions
 
 TYPES = ("oci", "docker", "local", "tar")
 
@@ -59,12 +60,24 @@ def _parse(text: str) -> Output:
     return Output(kind, dest, fields.get("tar", "true") != "false")
 
 
+def refuse_several(outputs: list[Output], platforms: int) -> None:
+    """`UsageError` for an output that cannot hold images of several platforms."""
+    for output in outputs:
+        if platforms > 1 and output.type != "oci":
+            kind = "--load" if output.type == "daemon" else f"--output type={output.type}"
+            raise UsageError(
+                f"{kind} takes one platform, and {platforms} were asked for",
+                "type=oci and --push take an index; or build one platform at a time",
+            )
+
+
 def write_outputs(
     store: Store,
     built: Built,
     outputs: list[Output],
     names: tuple[Reference, ...],
     progress: Progress,
+    options: RegistryOptions,
 ) -> None:
     """Write the image to every place."""
     from oakum.builder import export
@@ -72,10 +85,10 @@ def write_outputs(
 
     for output in outputs:
         if output.type in ("local", "tar"):
-            export(store, built, output.type, Path(output.dest), progress)
+            export(store, built, output.type, Path(output.dest), progress, options)
             continue
         for place in _places(output, names):
-            send(store, built.image, place, progress)
+            send(store, built.image, place, progress, options)
 
 
 def _places(output: Output, names: tuple[Reference, ...]) -> list[str]:

@@ -142,7 +142,7 @@ def rebuild(
                 run,
             ),
             watch,
-            lambda built: write_outputs(store, built, outputs, names, watch),
+            lambda built: write_outputs(store, built, outputs, names, watch, registry),
         )
     if plan_out:
         write_result(plan_out, rebuilt.plan)

@@ -292,6 +292,11 @@ def first_platform(names: list[str]) -> str | None:
     return str(own) if own else None
 
 
+def first_of(platforms: Sequence[Platform]) -> str | None:
+    """The platform that a build begins with; None for this machine's."""
+    return str(platforms[0]) if platforms else None
+
+
 def bump_options(bump_tags: str, upgrade_at: str, platforms: list[str]) -> BumpOptions:
     """How the sources are changed."""
     from oakum.verbs import BumpOptions

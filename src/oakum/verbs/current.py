@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from oakum.builder import BuildRequest, Built, NotCached, build
+from oakum.builder import BuildRequest, Built, Images, NotCached, build
 from oakum.dockerfile import Lock
 from oakum.store import Store
 from oakum.transport import RegistryOptions
@@ -18,6 +18,10 @@ def current_image(
         request, only_cached=True, lock=lock, pull=False, no_cache=False, no_cache_filter=()
     )
     try:
-        return build(store, cached, options=registry)
+        built = build(store, cached, options=registry)
     except NotCached:
         return None
+    # A step's result may be known from a cache elsewhere; what is looked at must be here.
+    stacks = [state.stack.layers for state in built.stages.values()]
+    Images(store, registry).fetch([layer for layers in stacks for layer in layers])
+    return built

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +24,7 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     """How it ended."""
     digest: Digest
-    """Digest of the image's manifest."""
+    """Digest of the image's manifest, or of the index of several images."""
     image_id: Digest
     """Digest of its config, which docker shows as the image's ID."""
     platform: str
@@ -42,6 +43,23 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was pushed."""
     seconds: float
     """How long the build took, without pushing."""
+    platforms: tuple[PlatformImage, ...] = ()
+    """Every image, when several platforms were asked for; the fields above speak of the first."""
+
+
+class PlatformImage(msgspec.Struct, frozen=True, kw_only=True):
+    """One image of several that were built for more than one platform."""
+
+    platform: str
+    """Its platform."""
+    digest: Digest
+    """Digest of its manifest."""
+    image_id: Digest
+    """Digest of its config."""
+    size: int
+    """Bytes of its layers, compressed."""
+    steps: tuple[StepReport, ...]
+    """What became of every instruction."""
 
 
 class BumpResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,12 +158,16 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def build_result(
-    built: Built, outcome: Outcome, tags: tuple[str, ...], published: tuple[Published, ...]
+    built: Built,
+    outcome: Outcome,
+    tags: tuple[str, ...],
+    published: tuple[Published, ...],
+    images: Sequence[Built] = (),
 ) -> BuildResult:
-    """The answer of ``build``."""
+    """The answer of ``build``; `images` are those of an index."""
     return BuildResult(
         outcome=outcome,
-        digest=built.image.manifest.digest,
+        digest=built.image.root.digest,
         image_id=built.image.config.digest,
         platform=str(built.image.config.platform),
         tags=tags,
@@ -154,7 +176,17 @@ def build_result(
         cached=built.cached,
         steps=built.steps,
         published=published,
-        seconds=round(built.seconds, 3),
+        seconds=round(sum(one.seconds for one in images or (built,)), 3),
+        platforms=tuple(
+            PlatformImage(
+                platform=str(one.image.config.platform),
+                digest=one.image.manifest.digest,
+                image_id=one.image.config.digest,
+                size=one.image.manifest.layer_bytes,
+                steps=one.steps,
+            )
+            for one in images
+        ),
     )
 
 
