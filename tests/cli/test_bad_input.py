@@ -171,3 +171,20 @@ def test_a_traceback_is_for_those_who_ask(oakum: Oakum, context: Context) -> Non
     place = context.write_all("FROM scratch", "COPY nothing /")
     assert "Traceback" not in oakum("build", place).err
     assert "Traceback" in oakum("--debug", "build", place).err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--annotation", "a=b"],
+        ["--attest", "type=sbom"],
+        ["--sbom", "true"],
+        ["--provenance", "mode=max"],
+    ],
+)
+def test_what_is_not_attached_yet_is_said(oakum: Oakum, context: Context, words: list[str]) -> None:
+    place = context.write_all("FROM scratch", "COPY a /", a="a")
+    ended = oakum("build", place, *words)
+    assert ended.code == 2
+    assert f"{words[0]} {words[1]} is not supported yet" in ended.complaint[0]
+    oakum.done("build", place, "--provenance=false", "--sbom=false")

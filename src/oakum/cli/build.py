@@ -43,6 +43,10 @@ def build(
     network: o.NetworkMode = "default",
     add_host: o.AddHosts = [],
     label: o.Labels = [],
+    annotation: o.Annotations = [],
+    attest: o.Attestations = [],
+    sbom: o.Sbom = None,
+    provenance: o.Provenance = None,
     no_cache: o.NoCache = False,
     no_cache_filter: o.NoCacheFilter = [],
     cache_from: o.CacheFrom = [],
@@ -91,6 +95,7 @@ def build(
     from oakum.errors import UsageError
 
     check_format(format_)
+    r.refuse_evidence(annotation, attest, sbom, provenance)
     registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
     platforms = r.platforms_of([platform] if platform else [])
     request = r.build_request(

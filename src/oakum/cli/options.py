@@ -173,6 +173,19 @@ Contexts = Annotated[
     list[str],
     typer.Option("--build-context", metavar="NAME=PLACE", help="A further build context."),
 ]
+Annotations = Annotated[
+    list[str], typer.Option("--annotation", metavar="NAME=VALUE", help="Not supported yet.")
+]
+Attestations = Annotated[
+    list[str], typer.Option("--attest", metavar="type=…", help="Not supported yet.")
+]
+Sbom = Annotated[
+    str | None, typer.Option("--sbom", metavar="false", help="Not supported yet but as false.")
+]
+Provenance = Annotated[
+    str | None,
+    typer.Option("--provenance", metavar="false", help="Not supported yet but as false."),
+]
 Tags = Annotated[
     list[str], typer.Option("-t", "--tag", metavar="NAME[:TAG]", help="Name of the image.")
 ]

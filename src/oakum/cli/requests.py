@@ -268,6 +268,23 @@ def with_lock(
     )
 
 
+def refuse_evidence(
+    annotations: Sequence[str], attest: Sequence[str], sbom: str | None, provenance: str | None
+) -> None:
+    """`UsageError` for what docker attaches to images and oakum does not yet; false is fine."""
+    asked = [f"--annotation {text}" for text in annotations]
+    asked += [f"--attest {text}" for text in attest if "disabled=true" not in text]
+    for name, value in (("sbom", sbom), ("provenance", provenance)):
+        if value is not None and value.lower() not in ("false", "0"):
+            asked.append(f"--{name} {value}")
+    if asked:
+        raise UsageError(
+            f"{asked[0][:120]} is not supported yet: oakum attaches nothing to images it builds",
+            "leave it out; annotations and attestations can be attached after the push, with oras "
+            "or cosign",
+        )
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a small file as a whole."""
     from oakum.verbs.write_source import write_source
