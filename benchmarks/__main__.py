@@ -8,10 +8,20 @@ import sys
 import time
 from collections.abc import Callable
 
+from benchmarks.builds import (
+    copies,
+    empty_machine,
+    first_build,
+    real_files,
+    scaling,
+    stages,
+    steps,
+)
 from benchmarks.document import PAGE, RESULTS, table, write_page, write_results
 from benchmarks.machine import facts
 from benchmarks.measure import JobFailed
 from benchmarks.rows import rows
+from benchmarks.scaling import curves
 from benchmarks.scan import scan
 from benchmarks.startup import show_help
 from benchmarks.transfer import transfer
@@ -26,12 +36,19 @@ JOBS: dict[str, Job] = {
     "workflow-1": lambda world: {"workflow-1": raise_a_pin(world, one_stage(world))},
     "workflow-2": lambda world: {"workflow-2": raise_a_pin(world, two_stages(world))},
     "unchanged": lambda world: {"unchanged": build_again(world)},
+    "first": first_build,
+    "copies": copies,
+    "steps": steps,
+    "stages": stages,
+    "real": real_files,
+    "empty": empty_machine,
     "scan": scan,
     "transfer": transfer,
 }
 ROWS = {name: (name,) for name in JOBS} | {
     "bytes": ("workflow-1", "workflow-2"),
     "memory": tuple(JOBS),
+    "scaling": ("scaling",),
 }
 """The jobs that a row needs."""
 
@@ -53,14 +70,17 @@ def main() -> int:
             except JobFailed as error:
                 failed.append(name)
                 _say(f"{name} failed: {error}")
+        points = scaling(world) if "scaling" in wanted else {}
     found = list(rows(measured))
     print(table(found))
+    if points:
+        print(curves(points))
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
         return 1
     if not (arguments.quick or arguments.only):
-        write_page(found, known)
-        write_results(measured, found, known)
+        write_page(found, known, points)
+        write_results(measured, found, known, points)
         _say(f"written: {PAGE}, {RESULTS}")
     return 0
 

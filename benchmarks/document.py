@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks import HERE
 from benchmarks.rows import Row
+from benchmarks.scaling import Curves, curves
 from benchmarks.workflows import Samples
 
 PAGE = HERE.parent / "docs" / "benchmarks.md"
@@ -27,18 +28,26 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def write_page(rows: Iterable[Row], facts: dict[str, str], page: Path = PAGE) -> None:
+def write_page(
+    rows: Iterable[Row], facts: dict[str, str], points: Curves, page: Path = PAGE
+) -> None:
     """Put the table and the facts between the page's marks; the rest stays as it is."""
     before, begin, rest = page.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"{page} lacks the marks {BEGIN} and {END}")
     told = "\n".join(f"- {name}: {fact}" for name, fact in facts.items())
-    page.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n\n{told}\n\n{END}{after}")
+    page.write_text(
+        f"{before}{BEGIN}\n\n{table(rows)}\n\n{curves(points)}\n\n{told}\n\n{END}{after}"
+    )
 
 
 def write_results(
-    measured: dict[str, Samples], rows: Iterable[Row], facts: dict[str, str], file: Path = RESULTS
+    measured: dict[str, Samples],
+    rows: Iterable[Row],
+    facts: dict[str, str],
+    points: Curves,
+    file: Path = RESULTS,
 ) -> None:
     """Every single figure, for those who want to count again."""
     document = {
@@ -47,6 +56,10 @@ def write_results(
         "samples": {
             job: {tool: [asdict(sample) for sample in each] for tool, each in samples.items()}
             for job, samples in measured.items()
+        },
+        "scaling": {
+            kind: [{"times": times, **asdict(sample)} for times, sample in line]
+            for kind, line in points.items()
         },
     }
     file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

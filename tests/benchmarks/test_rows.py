@@ -12,6 +12,9 @@ from benchmarks.measure import Sample
 from benchmarks.rows import Row, rows
 
 
+LINES = {"files": [(1, Sample(0.5, 10**8)), (2, Sample(1.0, 10**8))]}
+
+
 def took(*seconds: float, memory: int = 10**7, pushed: int = 0) -> list[Sample]:
     return [Sample(each, memory, pushed) for each in seconds]
 
@@ -51,17 +54,19 @@ def test_a_job_that_did_not_run_has_no_row() -> None:
 def test_the_page_keeps_what_stands_around_the_table(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_page([Row("job", "1 s", "other 2 s", "0.50", "≤ 1", True)], {"cores": "2"}, page)
+    write_page([Row("job", "1 s", "other 2 s", "0.50", "≤ 1", True)], {"cores": "2"}, LINES, page)
     text = page.read_text()
     assert text.startswith(f"before\n{BEGIN}\n") and text.endswith(f"{END}\nafter\n")
+    assert "2 x " + "#" * 48 in text and "1 x " + "#" * 24 + " " in text
     assert "old" not in text and "| job | 1 s | other 2 s | 0.50 | ≤ 1 | yes |" in text
 
 
 def test_every_figure_is_kept(tmp_path: Path) -> None:
     measured = {"push": {"oakum": took(1, 2), "skopeo": took(3, 4)}}
-    write_results(measured, rows(measured), {"cores": "2"}, tmp_path / "results.json")
+    write_results(measured, rows(measured), {"cores": "2"}, LINES, tmp_path / "results.json")
     kept = json.loads((tmp_path / "results.json").read_bytes())
     assert [sample["seconds"] for sample in kept["samples"]["push"]["skopeo"]] == [3, 4]
+    assert kept["scaling"]["files"][1]["times"] == 2
     assert kept["rows"][0]["met"] is True and kept["facts"] == {"cores": "2"}
 
 
@@ -69,5 +74,5 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("mine\n")
     with pytest.raises(ValueError, match="lacks the marks"):
-        write_page([], {}, page)
+        write_page([], {}, {}, page)
     assert page.read_text() == "mine\n"
