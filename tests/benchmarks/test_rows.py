@@ -11,7 +11,6 @@ from benchmarks.document import BEGIN, END, write_page, write_results
 from benchmarks.measure import Sample
 from benchmarks.rows import Row, rows
 
-
 LINES = {"files": [(1, Sample(0.5, 10**8)), (2, Sample(1.0, 10**8))]}
 
 
