@@ -2,9 +2,9 @@
 
 A step has the same root, files, network, capabilities and forbidden system calls as under runc.
 What bubblewrap cannot do: it always sets no_new_privs, so a program that is set-user-ID or has
-file capabilities (sudo, ping) gains nothing by them; a step has no control group; /sys is the
-machine's, for reading; a step without a network has no /sys at all, since the machine's would
-name its network devices.
+file capabilities (sudo, ping) gains nothing by them; a step has no control group but one that
+counts its processes, where that can be made; /sys is the machine's, for reading; a step without a
+network has no /sys at all, since the machine's would name its network devices.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from oakum.builder.sandbox import capabilities
+from oakum.builder.sandbox.cgroups import counted
 from oakum.builder.sandbox.failure import explain
 from oakum.builder.sandbox.mount_points import resolve_in_root
 from oakum.builder.sandbox.namespace import identity_namespace, may_set_groups
@@ -23,7 +24,7 @@ from oakum.builder.sandbox.process import Output, supervise
 from oakum.builder.sandbox.runtime import Runtime
 from oakum.builder.sandbox.seccomp_filter import open_filter
 from oakum.builder.sandbox.spec import MASKED, READONLY
-from oakum.builder.sandbox.step import DEFAULT_SHM, OFFERED, Mount, Step, User
+from oakum.builder.sandbox.step import DEFAULT_SHM, OFFERED, Step, User
 from oakum.errors import SandboxError
 
 OWN = b"bwrap: "
@@ -41,8 +42,8 @@ def run(
 
     `offered` is a directory with ``resolv.conf``, ``hosts`` and ``files/``.
     """
-    with _open_files(step, offered) as files:
-        command = [*_as_user(step), str(runtime.path), *_fixed(step, files), *step.argv]
+    with _open_files(step, offered) as files, counted(step.limits.pids) as joining:
+        command = [*joining, *_as_user(step), str(runtime.path), *_fixed(step, files), *step.argv]
         status, said = supervise(command, output, cancelled, own=OWN, files=list(files.values()))
     if said and status == 1:
         raise explain(said.removeprefix(OWN).decode("utf-8", "replace").strip(), step, runtime)
@@ -126,8 +127,8 @@ def _options(step: Step, offered: Path) -> list[str]:
     words += ["--unshare-net"] if step.network == "none" else []
     words += ["--bind", str(step.root.absolute()), "/"]
     words += [*_system(step), *_offered(step, offered)]
-    for mount in step.mounts:
-        words += _mount(step, mount)
+    for number in range(len(step.mounts)):
+        words += _mount(step, number)
     words += ["--cap-drop", "ALL"]
     if step.user.uid == 0:
         words += [word for name in _granted(step) for word in ("--cap-add", name)]
@@ -166,8 +167,9 @@ def _offered(step: Step, offered: Path) -> list[str]:
     return words
 
 
-def _mount(step: Step, mount: Mount) -> list[str]:
-    target = resolve_in_root(step.root, mount.target)
+def _mount(step: Step, number: int) -> list[str]:
+    mount = step.mounts[number]
+    target = resolve_in_root(step.root, mount.target, step.mounts[:number])
     if mount.kind == "bind":
         return ["--ro-bind" if mount.readonly else "--bind", str(mount.source), target]
     if (mount.uid, mount.gid) not in ((0, 0), (step.user.uid, step.user.gid)):

@@ -18,6 +18,9 @@ KILLED = 137
 TICK = 0.05
 """Seconds between looks at whether the step was cancelled."""
 
+MAX_COMPLAINT = 64 * 1024
+"""Bytes of a runtime's own complaint; what is longer is a step's output."""
+
 Output = Callable[[bytes], None]
 
 
@@ -95,7 +98,7 @@ def _pump(
         if held is not None:
             held += chunk
             size = min(len(held), len(own))
-            if held[:size] == own[:size]:
+            if held[:size] == own[:size] and len(held) < MAX_COMPLAINT:
                 continue
             chunk, held = held, None
         output(chunk)
