@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from oakum.errors import InvalidImage
 from oakum.layer.compression import BLOCK, compressor
 from oakum.layer.entry import Entry, Kind, LayerIndex
-from oakum.layer.paths import OPAQUE, marked_name
+from oakum.layer.paths import OPAQUE, WHITEOUT, marked_name
 from oakum.layer.read import is_kept, remember_layer
 from oakum.layer.tar import RECORD
 from oakum.oci import Compression, Descriptor, Digest
@@ -46,6 +47,9 @@ class Layer(msgspec.Struct, frozen=True):
     """Digest of the uncompressed tar."""
     size: int
     """Size of the uncompressed tar in bytes."""
+
+
+_NO_NAMES = (WHITEOUT + b".", WHITEOUT + b"..")
 
 
 def member_name(entry: Entry) -> bytes:
@@ -166,7 +170,17 @@ class LayerWriter:
         self._kept: dict[bytes, bytes] = {}
 
     def add(self, entry: Entry, content: Iterable[bytes] = ()) -> Entry:
-        """Append an entry; a file's size must be its content's.  Returns it as it was indexed."""
+        """Append an entry; a file's size must be its content's.  Returns it as it was indexed.
+
+        `InvalidImage` for a name that archives take for the removal of a directory or of the one
+        above it.
+        """
+        name = member_name(entry).rstrip(b"/").rpartition(b"/")[2]
+        if name in _NO_NAMES:
+            raise InvalidImage(
+                f"no layer can hold the name {name.decode()!r}",
+                "rename it, or remove it in the step that makes it",
+            )
         header = encode_header(entry)
         self._put(header)
         offset = self._size
