@@ -8,6 +8,7 @@ seconds.  The order is the caller's: sorted, parents first.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +18,7 @@ from oakum.errors import InvalidImage
 from oakum.layer.compression import BLOCK, compressor
 from oakum.layer.entry import Entry, Kind, LayerIndex
 from oakum.layer.paths import OPAQUE, WHITEOUT, marked_name
-from oakum.layer.read import is_kept, remember_layer
+from oakum.layer.read import is_kept, max_layer_bytes, remember_layer
 from oakum.layer.tar import RECORD
 from oakum.oci import Compression, Descriptor, Digest
 from oakum.oci.media import layer_media_type
@@ -173,8 +174,14 @@ class LayerWriter:
         """Append an entry; a file's size must be its content's.  Returns it as it was indexed.
 
         `InvalidImage` for a name that archives take for the removal of a directory or of the one
-        above it.
+        above it, and for a layer that nobody would unpack again (`max_layer_bytes`).
         """
+        if self._size + entry.size > max_layer_bytes():
+            raise InvalidImage(
+                f"the layer is larger than {max_layer_bytes()} bytes with "
+                f"{os.fsdecode(entry.path)[:100]!r} ({entry.size} bytes)",
+                "make it smaller (holes of a sparse file count), or raise OAKUM_MAX_LAYER_BYTES",
+            )
         name = member_name(entry).rstrip(b"/").rpartition(b"/")[2]
         if name in _NO_NAMES:
             raise InvalidImage(

@@ -13,12 +13,13 @@ from oakum.errors import BuildError, SandboxError
 
 
 @contextlib.contextmanager
-def in_memory(path: Path) -> Iterator[Path]:
+def in_memory(path: Path, *, devices: bool = False) -> Iterator[Path]:
     """The empty directory `path` as a file system in memory while in the context.
 
     What is written there reaches no disk, and goes with this process, even by ``kill -9``.
+    Device nodes work in it only with `devices`.
     """
-    flags = kernel.MS_NOSUID | kernel.MS_NODEV
+    flags = kernel.MS_NOSUID | (0 if devices else kernel.MS_NODEV)
     try:
         kernel.mount("tmpfs", path, "tmpfs", flags, "mode=700")
     except OSError as error:

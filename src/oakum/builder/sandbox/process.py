@@ -53,10 +53,13 @@ def supervise(
     the runtime's own complaints do; such output is not passed on.  The command inherits the open
     `files`.
     """
+    # Not the machine's /dev/null, whose owner and mode root of a step could change through it.
+    nothing, writer = os.pipe()
+    os.close(writer)
     try:
         process = subprocess.Popen(
             tied(command),
-            stdin=subprocess.DEVNULL,
+            stdin=nothing,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -66,6 +69,8 @@ def supervise(
         raise SandboxError(
             f"cannot start {error.filename}: {error.strerror}", "install the package util-linux"
         ) from error
+    finally:
+        os.close(nothing)
     try:
         withheld = _pump(process, output, cancelled, own)
         if withheld is None:
