@@ -158,7 +158,8 @@ CgroupParent = Annotated[
     typer.Option("--cgroup-parent", metavar="NAME", help="Control group above those of steps."),
 ]
 Memory = Annotated[
-    str | None, typer.Option("--memory", metavar="SIZE", help="Memory that a RUN step may use.")
+    str | None,
+    typer.Option("-m", "--memory", metavar="SIZE", help="Memory that a RUN step may use."),
 ]
 MemorySwap = Annotated[
     str | None,
@@ -166,7 +167,9 @@ MemorySwap = Annotated[
 ]
 CpuShares = Annotated[
     int | None,
-    typer.Option("--cpu-shares", min=2, max=262144, help="Weight of RUN steps; 1024 is usual."),
+    typer.Option(
+        "-c", "--cpu-shares", min=2, max=262144, help="Weight of RUN steps; 1024 is usual."
+    ),
 ]
 CpuPeriod = Annotated[
     int | None,
