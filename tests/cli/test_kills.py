@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import tarfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ import pytest
 
 from support.busy import Context
 from support.command import Oakum, finished
+from support.search import files_with
 from support.slow import Line, slow_line
-from support.traces import eventually, half_made, mounts_below, processes_with
+from support.traces import eventually, groups_of, half_made, mounts_below, processes_with
 
 KILLS = range(12)
 SEED = 20240229
@@ -127,3 +129,85 @@ def test_a_push_survives_being_killed(
         assert oakum.done("push", name, place, "-q").out.strip() == right
         length = time.monotonic() - began if number < 0 else length
         assert digest_in(registry, f"killed-push-{number}") == right
+
+
+def content(archive: Path) -> list[tuple[str, bytes]]:
+    """Everything in a tar, which is read to its end."""
+    with tarfile.open(archive) as tar:
+        files = [(one.name, tar.extractfile(one) if one.isreg() else None) for one in tar]
+        return sorted((name, file.read() if file else b"") for name, file in files)
+
+
+PHASES = {
+    "many files": ("COPY many /many", "RUN touch /done"),
+    "a large layer": ("RUN head -c 15000000 /dev/urandom > /large",),
+    "an archive": ("ADD many.tar /many",),
+    "mounts": (
+        "RUN --mount=type=secret,id=one --mount=type=cache,target=/c --mount=type=tmpfs,target=/t "
+        "--mount=type=bind,source=many,target=/m cp -r /m /c/$$ && test -s /run/secrets/one "
+        "&& setsid sleep 30 & sleep 0.3",
+    ),
+}
+"""What takes most of the time, and the lines that do it."""
+
+
+@pytest.fixture
+def many(context: Context) -> Context:
+    """A context with a directory of a thousand files, and the same as an archive."""
+    (context.place / "many").mkdir()
+    for number in range(1000):
+        (context.place / "many" / str(number)).write_bytes(noise(number, 2000))
+    with tarfile.open(context.place / "many.tar", "w") as tar:
+        tar.add(context.place / "many", "many")
+    return context
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_build_survives_being_killed_in_each_phase(
+    oakum: Oakum, many: Context, phase: str
+) -> None:
+    """What was on its way is gone after the next start: files, mounts, processes, secrets."""
+    secret = "the-secret-of-kills-77ae"
+    place = many.write(*PHASES[phase])
+    build = ("build", place, "-q", "--no-cache", "--secret", "id=one,env=ONE")
+    began = time.monotonic()
+    oakum.done(*build, ONE=secret)
+    length = time.monotonic() - began
+    moments = random.Random(f"{SEED} {phase}")
+    killed_ones = []
+    for _ in range(5):
+        process = oakum.start(*build, ONE=secret)
+        time.sleep(moments.uniform(0.2, length))
+        process.kill()
+        finished(process)
+        assert eventually(lambda: processes_with(f"OAKUM_STORE={oakum.store}"))
+        assert files_with(oakum.store, secret.encode()) == []
+        assert_whole(oakum)
+        assert half_made(oakum) == []
+        killed_ones.append(process.pid)
+    oakum.done(*build, ONE=secret)
+    assert [group for pid in killed_ones for group in groups_of(pid)] == []
+
+
+@pytest.mark.parametrize("kind", ["oci", "docker", "tar"])
+def test_what_is_written_elsewhere_is_whole_or_not_there(
+    oakum: Oakum, many_layers: Path, tmp_path: Path, kind: str
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    build = ("build", many_layers, "-q", "-t", "app:1", "-o", f"type={kind},dest={out / 'app.tar'}")
+    oakum.done(*build)
+    right = content(out / "app.tar")
+    began = time.monotonic()
+    oakum.done(*build)
+    length = time.monotonic() - began
+    moments = random.Random(f"{SEED} {kind}")
+    for _ in range(5):
+        (out / "app.tar").unlink(missing_ok=True)
+        killed(oakum, moments.uniform(length / 2, length), *build)
+        if (out / "app.tar").exists():
+            assert content(out / "app.tar") == right
+        assert set(os.listdir(out)) <= {"app.tar"}
+        assert_whole(oakum)
+    oakum.done(*build)
+    assert content(out / "app.tar") == right

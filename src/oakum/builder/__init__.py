@@ -13,13 +13,14 @@ from oakum.builder.export import export
 from oakum.builder.images import Image, Images
 from oakum.builder.platforms import BuiltIndex, build_index
 from oakum.builder.prune import Pruned, prune
-from oakum.builder.request import BuildRequest, Secret
+from oakum.builder.request import Agent, BuildRequest, Secret
 from oakum.builder.run_step import run_mark
 from oakum.builder.stage_builder import platform_args
 from oakum.builder.state import StageState
 from oakum.builder.steps import NotCached, StepReport
 
 __all__ = [
+    "Agent",
     "BuildRequest",
     "Built",
     "BuiltIndex",

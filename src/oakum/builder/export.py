@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from oakum.layer import Kind
 from oakum.layer.disk import file_content, read_directory
 from oakum.layer.write import encode_header
 from oakum.progress import Event, Progress, silent
-from oakum.store import Store, discard, guarded
+from oakum.store import Store, Unfinished, discard, guarded
 from oakum.transport import RegistryOptions
 
 _BLOCK = 512
@@ -75,16 +74,12 @@ def _opened(store: Store, dest: Path) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     with guarded(f"write {dest}"):
-        handle, name = tempfile.mkstemp(prefix=f".{dest.name}.", dir=dest.parent)
+        unfinished = Unfinished(dest)
         try:
-            with os.fdopen(handle, "wb") as out:
-                yield out
-            os.chmod(name, 0o644)
-            os.replace(name, dest)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(name)
-            raise
+            yield unfinished.file
+            unfinished.finish()
+        finally:
+            unfinished.abandon()
 
 
 def _write_tar(root: Path, out: IO[bytes]) -> None:

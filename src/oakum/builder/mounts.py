@@ -6,7 +6,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,11 +14,12 @@ import msgspec
 
 from oakum.builder import sandbox
 from oakum.builder.context import Directory
+from oakum.builder.ssh_agent import agent_socket
 from oakum.builder.stack import identity
 from oakum.builder.state import StageState
 from oakum.builder.steps import Stages, Workshop
 from oakum.dockerfile import Mount
-from oakum.errors import BuildError, Unsupported
+from oakum.errors import BuildError
 from oakum.layer import Kind, content_identity
 from oakum.layer.disk import file_content
 from oakum.store import discard
@@ -31,17 +31,15 @@ class MountedStep(msgspec.Struct, frozen=True):
     mounts: tuple[sandbox.Mount, ...]
     """What to mount, in order."""
     env: dict[str, str]
-    """Secrets that go into the environment."""
+    """Secrets that go into the environment, and where an agent's socket is."""
 
 
 def mount_identity(shop: Workshop, stages: Stages, mount: Mount) -> list[object]:
     """What of a mount belongs into the step's cache key.
 
-    A cache and a secret count by id and place only: their contents never change a key.
+    A cache, a secret and an agent count by id and place only: what they hold never changes a key.
     """
     shape: list[object] = [mount.type, mount.id, mount.target, mount.readonly, mount.source]
-    if mount.type == "ssh":
-        raise Unsupported("RUN --mount=type=ssh is not built yet", "use a secret mount")
     if mount.type != "bind":
         return shape
     directory = stages.directory_of(mount.from_)
@@ -70,25 +68,35 @@ def open_mounts(
         for number, mount in enumerate(mounts):
             place = scratch / f"mount-{number}"
             place.mkdir()
-            target = _target(state, mount)
+            target = _target(state, mount, mounts[:number])
             if mount.type == "tmpfs":
                 ready.append(sandbox.Mount("tmpfs", target, None, False, mount.size))
             elif mount.type == "cache":
                 source = stack.enter_context(_cache(shop, stages, mount, target, place))
                 ready.append(sandbox.Mount("bind", target, source, mount.readonly))
             elif mount.type == "secret":
+                stack.enter_context(sandbox.in_memory(place))
                 _secret(shop, mount, target, place, ready, env)
+            elif mount.type == "ssh":
+                if "SSH_AUTH_SOCK" not in state.env:
+                    env.setdefault("SSH_AUTH_SOCK", target)
+                ready += stack.enter_context(_agent(shop, mount, target, place))
             else:
                 source = stack.enter_context(_bind(shop, stages, mount, place))
                 ready.append(sandbox.Mount("bind", target, source, mount.readonly))
         yield MountedStep(tuple(ready), env)
 
 
-def _target(state: StageState, mount: Mount) -> str:
+def _target(state: StageState, mount: Mount, before: Sequence[Mount]) -> str:
     if mount.target:
-        return os.path.normpath(os.path.join(state.workdir, mount.target))
+        target = os.path.normpath("/" + os.path.join(state.workdir, mount.target).lstrip("/"))
+        if target == "/":
+            raise BuildError("nothing can be mounted on /", "write --mount=…,target=/path")
+        return target
     if mount.type == "secret":
         return f"/run/secrets/{mount.id or os.path.basename(mount.source)}"
+    if mount.type == "ssh":
+        return f"/run/buildkit/ssh_agent.{sum(one.type == 'ssh' for one in before)}"
     raise BuildError(f"a {mount.type} mount needs a target", "write --mount=…,target=/path")
 
 
@@ -128,6 +136,10 @@ def _copied(directory: Directory, path: str, place: Path) -> Path:
             with where.open("wb") as file:
                 for piece in file_content(found.source):
                     file.write(piece)
+        elif found.entry.kind is Kind.FIFO:
+            os.mkfifo(where)
+        else:
+            continue
         if found.entry.kind is not Kind.SYMLINK:
             os.chmod(where, found.entry.mode)
         os.utime(where, (found.entry.mtime, found.entry.mtime), follow_symlinks=False)
@@ -156,8 +168,11 @@ def _cache(
                 fcntl.flock(handle, fcntl.LOCK_EX)
             if not path.is_dir():
                 _new_cache(shop, stages, mount, path, place)
-            source = path / mount.source.lstrip("/") if mount.source and not mount.from_ else path
-            yield source
+            if not mount.source or mount.from_:
+                yield path
+                return
+            with sandbox.pinned(path, mount.source, place / "source") as source:
+                yield source
             return
         finally:
             os.close(handle)
@@ -168,9 +183,13 @@ def _new_cache(shop: Workshop, stages: Stages, mount: Mount, path: Path, place: 
     made = Path(tempfile.mkdtemp(dir=path.parent))
     if mount.from_:
         with _bind(shop, stages, mount, place) as source:
-            shutil.copytree(source, made, symlinks=True, dirs_exist_ok=True)
-    os.chmod(made, 0o755 if mount.mode is None else mount.mode)
-    os.chown(made, mount.uid or 0, mount.gid or 0)
+            if not source.is_dir():
+                raise BuildError(
+                    f"{mount.source!r} in {mount.from_!r} is not a directory, as a cache must be",
+                    "name a directory",
+                )
+            sandbox.copy_root([source], made)
+    _give(made, mount, 0o755)
     try:
         made.rename(path)
     except OSError:
@@ -202,9 +221,37 @@ def _secret(
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(handle, "wb") as writer:
         writer.write(value)
-    os.chmod(file, 0o400 if mount.mode is None else mount.mode)
-    os.chown(file, mount.uid or 0, mount.gid or 0)
+    _give(file, mount, 0o400)
     ready.append(sandbox.Mount("bind", target, file, True))
+
+
+def _give(path: Path, mount: Mount, mode: int) -> None:
+    """The owner and the mode that a mount asks for."""
+    try:
+        os.chown(path, mount.uid or 0, mount.gid or 0)
+    except OSError as error:
+        raise BuildError(
+            f"no {mount.type} mount can belong to {mount.uid or 0}:{mount.gid or 0}: "
+            f"{error.strerror}",
+            "give your user ranges in /etc/subuid and /etc/subgid, or run as root",
+        ) from error
+    os.chmod(path, mode if mount.mode is None else mount.mode)
+
+
+@contextlib.contextmanager
+def _agent(shop: Workshop, mount: Mount, target: str, place: Path) -> Iterator[list[sandbox.Mount]]:
+    name = mount.id or "default"
+    agent = next((one for one in shop.request.agents if one.id == name), None)
+    if agent is None:
+        if mount.required:
+            raise BuildError(
+                f"ssh agent {name}: not found, and the step requires it", f"pass --ssh {name}"
+            )
+        yield []
+        return
+    with sandbox.in_memory(place), agent_socket(agent, place) as path:
+        _give(path, mount, 0o600)
+        yield [sandbox.Mount("bind", target, path, True)]
 
 
 def _secret_value(shop: Workshop, name: str) -> bytes | None:

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from oakum.builder.cache_format import CachePlace
+from oakum.builder.sandbox.step import Limits, Ulimit
 from oakum.dockerfile import Lock
 from oakum.oci import Compression, Platform, host_platform
 
@@ -25,6 +26,15 @@ class Secret(msgspec.Struct, frozen=True):
     """File that holds it."""
     env: str | None = None
     """Environment variable that holds it."""
+
+
+class Agent(msgspec.Struct, frozen=True):
+    """An ssh agent that steps may use by its id; it is in no key, layer or log."""
+
+    id: str
+    """Name that ``--mount=type=ssh,id=…`` uses."""
+    paths: tuple[Path, ...]
+    """The agent's socket, or files with private keys."""
 
 
 class BuildRequest(msgspec.Struct, frozen=True):
@@ -46,10 +56,20 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """``--label``."""
     secrets: tuple[Secret, ...] = ()
     """``--secret``."""
+    agents: tuple[Agent, ...] = ()
+    """``--ssh``."""
     network: Network = "default"
     """``--network`` of RUN steps."""
     add_hosts: tuple[tuple[str, str], ...] = ()
     """``--add-host``: (name, address)."""
+    ulimits: tuple[Ulimit, ...] = ()
+    """``--ulimit``: resource limits of RUN steps."""
+    shm_size: int | None = None
+    """``--shm-size``: bytes of /dev/shm; None: 64 MiB."""
+    limits: Limits = Limits()
+    """``--memory``, ``--cpu-quota`` and the like: what a RUN step may use."""
+    cgroup_parent: str | None = None
+    """``--cgroup-parent``: control group that those of RUN steps are made in."""
     no_cache: bool = False
     """``--no-cache``."""
     no_cache_filter: tuple[str, ...] = ()

@@ -320,6 +320,10 @@ def _sandboxed(
             files=offered,
             network=run.network,  # type: ignore[arg-type]
             add_hosts=shop.request.add_hosts,
+            ulimits=shop.request.ulimits,
+            shm_size=shop.request.shm_size,
+            limits=shop.request.limits,
+            cgroup_parent=shop.request.cgroup_parent,
         )
         certificates = _certificates(shop, lowers, scratch)
         if certificates is not None:
@@ -406,7 +410,7 @@ def _environment(
 def _changed_packages(shop: Workshop, state: StageState, tree: Tree, upper: Path) -> dict[str, str]:
     """What the step did to dpkg's database: new versions, and "" for what it removed."""
     place = upper / _STATUS
-    if not place.is_file() or place.is_symlink():
+    if not place.is_file() or any(one.is_symlink() for one in (place, *place.parents[:3])):
         return {}
     before = shop.files(state.stack.layers, tree).read(_STATUS)
     old = parse_status(before) if before else {}

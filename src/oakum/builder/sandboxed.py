@@ -11,6 +11,7 @@ from oakum.builder.sandbox import (
     Runtime,
     Snapshotter,
     Step,
+    in_memory,
     make_stubs,
     prepare_mount_points,
     remove_mount_points,
@@ -47,11 +48,12 @@ def run_on_layers(
 
     What it changes is in `upper` afterwards, and only that: mount points that were missing are
     taken away again.  Its whiteouts are as `stacked` makes them.  `scratch` is an existing
-    directory on the file system of `upper`.
+    directory on the file system of `upper`; what a runtime is told, secrets in the step's
+    environment among it, stays in memory.
     """
     state = scratch / "state"
     state.mkdir()
-    with mounted(how, lowers, upper, scratch, step):
+    with in_memory(state), mounted(how, lowers, upper, scratch, step):
         prepared = prepare_mount_points(step, upper)
         status = run_step(runtime, step, output, state=state, cancelled=cancelled)
     remove_mount_points(prepared, upper)

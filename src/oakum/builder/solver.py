@@ -15,6 +15,7 @@ from oakum.builder.foreign import runs_here
 from oakum.builder.ignore import Ignore, parse_patterns
 from oakum.builder.images import Images, reference_of
 from oakum.builder.location import located, plain_kind
+from oakum.builder.refusals import refuse
 from oakum.builder.stack import Stack
 from oakum.builder.stage_builder import StageBuilder, Stopped, platform_args, stage_name
 from oakum.builder.stage_graph import StageGraph
@@ -78,6 +79,9 @@ class Solver:
         self._graph.check()
         self._note_unused_arguments()
         needed = self._needed(target)
+        for index in sorted(needed):
+            for instruction in self._stages[index].instructions:
+                refuse(instruction, self._dockerfile.name)
         with ThreadPoolExecutor(len(self._stages), "stage") as self._pool:
             # Every stage has a thread of its own and only ever waits for earlier stages, so no
             # wait can be for a stage that has no thread.

@@ -40,6 +40,7 @@ def build(
         ),
     ] = None,
     secret: o.Secrets = [],
+    ssh: o.Ssh = [],
     network: o.NetworkMode = "default",
     add_host: o.AddHosts = [],
     label: o.Labels = [],
@@ -47,6 +48,17 @@ def build(
     attest: o.Attestations = [],
     sbom: o.Sbom = None,
     provenance: o.Provenance = None,
+    ulimit: o.Ulimits = [],
+    shm_size: o.ShmSize = None,
+    cgroup_parent: o.CgroupParent = None,
+    memory: o.Memory = None,
+    memory_swap: o.MemorySwap = None,
+    cpu_shares: o.CpuShares = None,
+    cpu_period: o.CpuPeriod = None,
+    cpu_quota: o.CpuQuota = None,
+    cpuset_cpus: o.CpusetCpus = None,
+    cpuset_mems: o.CpusetMems = None,
+    pids_limit: o.PidsLimit = None,
     no_cache: o.NoCache = False,
     no_cache_filter: o.NoCacheFilter = [],
     cache_from: o.CacheFrom = [],
@@ -92,6 +104,7 @@ def build(
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store, watching
+    from oakum.cli.step_options import with_limits
     from oakum.errors import UsageError
 
     check_format(format_)
@@ -105,6 +118,7 @@ def build(
         target=target,
         platform=r.first_of(platforms),
         secrets=secret,
+        ssh=ssh,
         network=network,
         add_hosts=add_host,
         labels=label,
@@ -117,6 +131,20 @@ def build(
         cache_to=cache_to,
         pull=pull,
         offline=offline,
+    )
+    request = with_limits(
+        request,
+        ulimits=ulimit,
+        shm_size=shm_size,
+        cgroup_parent=cgroup_parent,
+        memory=memory,
+        memory_swap=memory_swap,
+        cpu_shares=cpu_shares,
+        cpu_period=cpu_period,
+        cpu_quota=cpu_quota,
+        cpuset_cpus=cpuset_cpus,
+        cpuset_mems=cpuset_mems,
+        pids_limit=pids_limit,
     )
     request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     names = r.references(tag)

@@ -140,6 +140,57 @@ Secrets = Annotated[
     list[str],
     typer.Option("--secret", metavar="id=…,src=…|env=…", help="A secret that steps may mount."),
 ]
+Ssh = Annotated[
+    list[str],
+    typer.Option(
+        "--ssh", metavar="default|ID[=SOCKET|KEY,…]", help="An ssh agent or keys for the steps."
+    ),
+]
+Ulimits = Annotated[
+    list[str],
+    typer.Option("--ulimit", metavar="NAME=SOFT[:HARD]", help="Resource limit of RUN steps."),
+]
+ShmSize = Annotated[
+    str | None, typer.Option("--shm-size", metavar="SIZE", help="Size of /dev/shm; else 64m.")
+]
+CgroupParent = Annotated[
+    str | None,
+    typer.Option("--cgroup-parent", metavar="NAME", help="Control group above those of steps."),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option("-m", "--memory", metavar="SIZE", help="Memory that a RUN step may use."),
+]
+MemorySwap = Annotated[
+    str | None,
+    typer.Option("--memory-swap", metavar="SIZE", help="Memory and swap together; -1: any."),
+]
+CpuShares = Annotated[
+    int | None,
+    typer.Option(
+        "-c", "--cpu-shares", min=2, max=262144, help="Weight of RUN steps; 1024 is usual."
+    ),
+]
+CpuPeriod = Annotated[
+    int | None,
+    typer.Option(
+        "--cpu-period", min=1000, max=1000000, help="Microseconds that --cpu-quota is for."
+    ),
+]
+CpuQuota = Annotated[
+    int | None,
+    typer.Option("--cpu-quota", min=1000, help="Microseconds of processor time in a period."),
+]
+CpusetCpus = Annotated[
+    str | None, typer.Option("--cpuset-cpus", metavar="LIST", help="Processors of RUN steps.")
+]
+CpusetMems = Annotated[
+    str | None, typer.Option("--cpuset-mems", metavar="LIST", help="Memory nodes of RUN steps.")
+]
+PidsLimit = Annotated[
+    int | None,
+    typer.Option("--pids-limit", metavar="N", help="Processes of a RUN step; 4096; -1: any."),
+]
 NetworkMode = Annotated[
     str, typer.Option("--network", metavar="default|host|none", help="Network of RUN steps.")
 ]

@@ -43,9 +43,21 @@ def rebuild(
     target: o.Target = None,
     platform: o.PlatformNames = [],
     secret: o.Secrets = [],
+    ssh: o.Ssh = [],
     network: o.NetworkMode = "default",
     add_host: o.AddHosts = [],
     label: o.Labels = [],
+    ulimit: o.Ulimits = [],
+    shm_size: o.ShmSize = None,
+    cgroup_parent: o.CgroupParent = None,
+    memory: o.Memory = None,
+    memory_swap: o.MemorySwap = None,
+    cpu_shares: o.CpuShares = None,
+    cpu_period: o.CpuPeriod = None,
+    cpu_quota: o.CpuQuota = None,
+    cpuset_cpus: o.CpusetCpus = None,
+    cpuset_mems: o.CpusetMems = None,
+    pids_limit: o.PidsLimit = None,
     no_cache: o.NoCache = False,
     no_cache_filter: o.NoCacheFilter = [],
     cache_from: o.CacheFrom = [],
@@ -87,6 +99,7 @@ def rebuild(
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.rebuild_report import as_markdown, as_text, read_plan
     from oakum.cli.session import opened_store, watching
+    from oakum.cli.step_options import with_limits
     from oakum.errors import UsageError
 
     check_format(format_, "markdown")
@@ -109,6 +122,7 @@ def rebuild(
         target=target,
         platform=r.first_platform(platform),
         secrets=secret,
+        ssh=ssh,
         network=network,
         add_hosts=add_host,
         labels=label,
@@ -120,6 +134,20 @@ def rebuild(
         cache_from=cache_from,
         cache_to=cache_to,
         offline=offline,
+    )
+    request = with_limits(
+        request,
+        ulimits=ulimit,
+        shm_size=shm_size,
+        cgroup_parent=cgroup_parent,
+        memory=memory,
+        memory_swap=memory_swap,
+        cpu_shares=cpu_shares,
+        cpu_period=cpu_period,
+        cpu_quota=cpu_quota,
+        cpuset_cpus=cpuset_cpus,
+        cpuset_mems=cpuset_mems,
+        pids_limit=pids_limit,
     )
     request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from oakum.errors import UsageError
 
 if TYPE_CHECKING:
-    from oakum.builder import BuildRequest, Secret
+    from oakum.builder import Agent, BuildRequest, Secret
     from oakum.fixes.ignore import Ignore
     from oakum.oci import Platform, Reference
     from oakum.transport import RegistryOptions
@@ -172,6 +172,31 @@ def secret_of(text: str) -> Secret:
     return Secret(name, Path(source) if source else None, env)
 
 
+def agent_of(text: str) -> Agent:
+    """``--ssh default|ID[=SOCKET|KEY[,KEY…]]``, as docker has it."""
+    import os
+
+    from oakum.builder import Agent
+
+    name, _, places = text.partition("=")
+    paths = tuple(Path(place) for place in places.split(",") if place)
+    if not paths:
+        if not os.environ.get("SSH_AUTH_SOCK"):
+            raise UsageError(
+                f"--ssh {text[:80]}: SSH_AUTH_SOCK names no agent",
+                "start one (eval $(ssh-agent)), or name its socket or keys: --ssh default=FILE",
+            )
+        paths = (Path(os.environ["SSH_AUTH_SOCK"]),)
+    missing = [path for path in paths if not os.path.exists(path) or path.is_dir()]
+    if missing:
+        raise UsageError(
+            f"--ssh {text[:80]}: {missing[0]} is no socket and no key", "name one that is there"
+        )
+    if len(paths) > 1 and any(map(Path.is_socket, paths)):
+        raise UsageError(f"--ssh {text[:80]}: an agent's socket stands alone", "name it only")
+    return Agent(name or "default", tuple(path.absolute() for path in paths))
+
+
 def host_of(text: str) -> tuple[str, str]:
     """``--add-host NAME:IP`` (or ``NAME=IP``)."""
     equals, colon = text.find("="), text.find(":")
@@ -189,6 +214,7 @@ def build_request(
     target: str | None,
     platform: str | None,
     secrets: Sequence[str] = (),
+    ssh: Sequence[str] = (),
     network: str = "default",
     add_hosts: Sequence[str] = (),
     labels: Sequence[str] = (),
@@ -221,6 +247,7 @@ def build_request(
         platform=platform_of(platform) or host_platform(),
         labels=pairs(labels, "--label"),
         secrets=tuple(secret_of(text) for text in secrets),
+        agents=tuple(agent_of(text) for text in ssh),
         network=network,  # type: ignore[arg-type]
         add_hosts=tuple(host_of(text) for text in add_hosts),
         no_cache=no_cache,

@@ -133,6 +133,8 @@ def _checked(fields: dict[str, object]) -> Mount:
                 raise _wrong(f"{name} not allowed for {kind!r} mounts")
     if mount.sharing and kind != "cache":
         raise _wrong(f"sharing is for cache mounts, not for {kind!r}")
+    if kind == "ssh" and mount.source:
+        raise _wrong("an ssh mount has no source")
     if kind != "secret":
         return mount
     if mount.from_:

@@ -15,10 +15,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 
+from oakum.errors import InvalidImage
 from oakum.layer.compression import BLOCK, compressor
 from oakum.layer.entry import Entry, Kind, LayerIndex
-from oakum.layer.paths import OPAQUE, marked_name
-from oakum.layer.read import is_kept, remember_layer
+from oakum.layer.paths import OPAQUE, WHITEOUT, marked_name
+from oakum.layer.read import is_kept, max_layer_bytes, remember_layer
 from oakum.layer.tar import RECORD
 from oakum.oci import Compression, Descriptor, Digest
 from oakum.oci.media import layer_media_type
@@ -48,6 +49,9 @@ class Layer(msgspec.Struct, frozen=True):
     """Digest of the uncompressed tar."""
     size: int
     """Size of the uncompressed tar in bytes."""
+
+
+_NO_NAMES = (WHITEOUT + b".", WHITEOUT + b"..")
 
 
 def member_name(entry: Entry) -> bytes:
@@ -225,8 +229,22 @@ class LayerWriter:
         """Append an entry; a file's size must be its content's.  Returns it as it was indexed.
 
         `members` are blocks of the content that were compressed before; they are used as far as
-        the content is still the same.
+        the content is still the same.  `InvalidImage` for a name that archives take for the
+        removal of a directory or of the one above it, and for a layer that nobody would unpack
+        again (`max_layer_bytes`).
         """
+        if self._size + entry.size > max_layer_bytes():
+            raise InvalidImage(
+                f"the layer is larger than {max_layer_bytes()} bytes with "
+                f"{os.fsdecode(entry.path)[:100]!r} ({entry.size} bytes)",
+                "make it smaller (holes of a sparse file count), or raise OAKUM_MAX_LAYER_BYTES",
+            )
+        name = member_name(entry).rstrip(b"/").rpartition(b"/")[2]
+        if name in _NO_NAMES:
+            raise InvalidImage(
+                f"no layer can hold the name {name.decode()!r}",
+                "rename it, or remove it in the step that makes it",
+            )
         header = encode_header(entry)
         self._put(header)
         offset = self._size

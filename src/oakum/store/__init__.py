@@ -6,6 +6,7 @@ from oakum.store.names import Named, Names
 from oakum.store.place import default_root, discard, guarded, write_atomically
 from oakum.store.records import Records
 from oakum.store.store import Store
+from oakum.store.unfinished import Unfinished
 
 __all__ = [
     "BlobWriter",
@@ -16,6 +17,7 @@ __all__ = [
     "Names",
     "Records",
     "Store",
+    "Unfinished",
     "Usage",
     "check_store",
     "default_root",

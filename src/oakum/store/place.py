@@ -30,6 +30,9 @@ from oakum.errors import StoreError
 VERSION = "1"
 _SERIAL = "serial-"
 _SCRATCH = "scratch"
+_PRIVATE = ("snapshots", "cache")
+"""Where images and steps have their files: set-user-ID programs and device nodes of anyone's
+making, which no other user of this machine may reach."""
 
 
 def default_root() -> Path:
@@ -75,6 +78,9 @@ class Place:
             root.mkdir(parents=True, exist_ok=True)
             for part in ("blobs/sha256", "names", "records", "snapshots", "cache", "tmp"):
                 (root / part).mkdir(parents=True, exist_ok=True)
+            for part in _PRIVATE:
+                if (root / part).stat().st_mode & 0o077:
+                    (root / part).chmod(0o700)
             self._check_version()
             self._lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_SH)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
 import json
@@ -29,7 +28,7 @@ from oakum.oci import (
 from oakum.oci.digest import digest_of, hasher_for
 from oakum.oci.image import MAX_DOCUMENT
 from oakum.oci.media import INDEXES, OCI_CONFIG, Compression, layer_media_type
-from oakum.store import guarded
+from oakum.store import Unfinished, guarded
 from oakum.store.place import Place
 from oakum.transport.interface import Opener
 from oakum.transport.layout import (
@@ -285,10 +284,8 @@ class ArchiveTarget:
         if path.is_dir():
             raise InvalidImage(f"{path} is a directory", "name a file")
         with guarded(f"write {path}"):
-            handle, self._part = tempfile.mkstemp(
-                dir=path.absolute().parent, prefix=f".{path.name}."
-            )
-            self._file = os.fdopen(handle, "wb")
+            self._unfinished = Unfinished(path)
+            self._file = self._unfinished.file
 
     def stands_for(self) -> Digest | None:
         """An archive is written anew."""
@@ -351,10 +348,7 @@ class ArchiveTarget:
             self._file.write(bytes(1024))
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
-            os.chmod(self._part, 0o644)
-            os.replace(self._part, self._path)
-        self._part = ""
+            self._unfinished.finish()
 
     def _image(self) -> Manifest | None:
         """The image that ``docker load`` gets: the only one."""
@@ -367,7 +361,4 @@ class ArchiveTarget:
 
     def close(self) -> None:
         """Remove what was not finished."""
-        self._file.close()
-        if self._part:
-            with contextlib.suppress(OSError):
-                os.unlink(self._part)
+        self._unfinished.abandon()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,21 @@ def box(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     sandbox, who = request.param
     with opened_box(sandbox, who, tmp_path_factory.mktemp("box")) as box:
         yield box
+
+
+@pytest.fixture(scope="module", params=[one for one in WAYS if one[1] != "alone"], ids=" by ".join)
+def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Box]:
+    """Both runtimes, as root and as a user with ranges, with a store that a module shares."""
+    sandbox, who = request.param
+    with opened_box(sandbox, who, tmp_path_factory.mktemp("prison")) as box:
+        yield box
+
+
+@pytest.fixture
+def prison(shared: Box) -> Box:
+    """One of these ways, with a place of the test's own."""
+    place = Path(tempfile.mkdtemp(dir=shared.place))
+    place.chmod(0o755)
+    return replace(shared, place=place)

@@ -78,3 +78,40 @@ def test_extra_authorities_are_trusted_in_a_step_and_not_in_the_image(fresh: Box
     assert snapshots == []
     shown = fresh.oakum.done("inspect", "app:1").out
     assert "SSL_CERT_FILE=" not in shown
+
+
+def test_a_secret_is_in_nothing_that_is_said_or_kept_when_steps_fail(prison: Box) -> None:
+    """Not in the error, the hint, the log, the result, the record of the cache, or the history."""
+    place = prison.context().write(
+        "RUN --mount=type=secret,id=one,env=ONE --mount=type=secret,id=two,required "
+        'test "$ONE" = "$(cat /run/secrets/two)" && echo fine > /fine',
+        "RUN --mount=type=secret,id=one,env=ONE --mount=type=secret,id=two "
+        '$ONE 2>/dev/null || [ -z "$ONE" ]',
+    )
+    secret = f"secret-of-{prison.place.name}"
+    result = prison.place / "result.json"
+    words = ("--secret", "id=one,env=ONE", "--secret", "id=two,env=ONE", "-t", "app:1")
+    ended = prison.build(place, *words, "--result-file", result, ONE=secret)
+    assert ended.code == 1
+    assert secret not in ended.err + ended.out
+    missing = prison.build(place, "--secret", "id=one,env=ONE", "--no-cache", ONE=secret)
+    assert "secret two: not found" in missing.err
+    assert secret not in missing.err
+    program = prison.context().write('RUN --mount=type=secret,id=one,env=PATH ["missing"]')
+    unfound = prison.build(program, "--secret", "id=one,env=ONE", ONE=f"/{secret}")
+    assert unfound.code == 1
+    assert secret not in unfound.err
+    good = prison.context().write(
+        'RUN --mount=type=secret,id=one,env=ONE echo "$ONE" | wc -c > /length'
+    )
+    built = prison.oakum.done(
+        *("build", good, "--sandbox", prison.sandbox, "--format", "json", "-t", "app:1"),
+        *("--progress", "plain", "--secret", "id=one,env=ONE", "--output"),
+        f"type=oci,dest={prison.oakum.home / 'app.tar'},tar=false",
+        ONE=secret,
+    )
+    assert secret not in built.out + built.err
+    assert secret not in prison.oakum.done("inspect", "app:1").out
+    assert files_with(prison.oakum.store, secret.encode()) == []
+    assert files_with(prison.oakum.home / "app.tar", secret.encode()) == []
+    assert files_with(prison.oakum.home / "app.tar", b"length") != []

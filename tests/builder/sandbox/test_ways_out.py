@@ -100,3 +100,23 @@ def test_a_program_that_cannot_be_started_is_named(fresh: Box, run: str, why: st
     error = ended.err.splitlines()[-2]
     assert error.startswith(f"error: Dockerfile, line {len(LINES) + 1}: ")
     assert why in error
+
+
+@pytest.mark.parametrize("name", [".wh..", ".wh..."])
+@pytest.mark.parametrize("snapshotter", ["overlay", "copy"])
+def test_a_name_that_removes_the_directory_above_is_in_no_layer(
+    fresh: Box, name: str, snapshotter: str
+) -> None:
+    """As a whiteout it would take away what is beside the place that an image is written to."""
+    place = fresh.context()
+    out = fresh.place / "out"
+    out.mkdir(mode=0o777)
+    out.chmod(0o777)
+    (out / "beside").write_text("kept")
+    for number, line in enumerate((f"RUN touch /{name}", f"COPY {name} /", f"COPY . /d{name}/")):
+        context = place.write(line, "RUN true", **{name: ""})
+        output = f"type=local,dest={out / str(number)}"
+        ended = fresh.build(context, "--output", output, OAKUM_SNAPSHOTTER=snapshotter)
+        assert ended.code == 1
+        assert f"no layer can hold the name {name!r}" in ended.err
+        assert os.listdir(out) == ["beside"]

@@ -23,14 +23,17 @@ from oakum.builder.sandbox.namespace import (
     keep_mounts_private,
 )
 from oakum.builder.sandbox.overlay import clean_mounts, mount_overlay
+from oakum.builder.sandbox.private import in_memory, pinned
 from oakum.builder.sandbox.proof import find_runtime
 from oakum.builder.sandbox.run import run_step
 from oakum.builder.sandbox.runtime import Runtime
 from oakum.builder.sandbox.snapshotter import Snapshotter, choose_snapshotter, stacked
-from oakum.builder.sandbox.step import Mount, Step, Ulimit, User
+from oakum.builder.sandbox.step import DEFAULT_PIDS, Limits, Mount, Step, Ulimit, User
 
 __all__ = [
+    "DEFAULT_PIDS",
     "CannotStart",
+    "Limits",
     "Mount",
     "OfferedCertificates",
     "Prepared",
@@ -45,11 +48,13 @@ __all__ = [
     "copy_root",
     "enter_user_namespace",
     "find_runtime",
+    "in_memory",
     "in_user_namespace",
     "keep_mounts_private",
     "make_stubs",
     "mount_overlay",
     "offer_ca",
+    "pinned",
     "prepare_mount_points",
     "proxy_environment",
     "remove_mount_points",

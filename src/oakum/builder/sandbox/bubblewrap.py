@@ -2,30 +2,46 @@
 
 A step has the same root, files, network, capabilities and forbidden system calls as under runc.
 What bubblewrap cannot do: it always sets no_new_privs, so a program that is set-user-ID or has
-file capabilities (sudo, ping) gains nothing by them; a step has no control group; /sys is the
-machine's, for reading; a step without a network has no /sys at all, since the machine's would
-name its network devices.
+file capabilities (sudo, ping) gains nothing by them; a step has no control group but one that
+counts its processes, where that can be made; /sys is the machine's, for reading; a step without a
+network has no /sys at all, since the machine's would name its network devices.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from oakum.builder.sandbox import capabilities
+from oakum.builder.sandbox.cgroups import counted
 from oakum.builder.sandbox.failure import explain
 from oakum.builder.sandbox.mount_points import resolve_in_root
-from oakum.builder.sandbox.namespace import identity_namespace, may_set_groups
+from oakum.builder.sandbox.namespace import (
+    identity_namespace,
+    in_user_namespace,
+    may_set_groups,
+)
+from oakum.builder.sandbox.private import in_memory
 from oakum.builder.sandbox.process import Output, supervise
 from oakum.builder.sandbox.runtime import Runtime
 from oakum.builder.sandbox.seccomp_filter import open_filter
 from oakum.builder.sandbox.spec import MASKED, READONLY
-from oakum.builder.sandbox.step import DEFAULT_SHM, OFFERED, Mount, Step, User
+from oakum.builder.sandbox.step import DEFAULT_SHM, OFFERED, Step, User
 from oakum.errors import SandboxError
 
+DEVICES = {
+    "full": (1, 7),
+    "null": (1, 3),
+    "random": (1, 8),
+    "tty": (5, 0),
+    "urandom": (1, 9),
+    "zero": (1, 5),
+}
+"""What bubblewrap shows in /dev, with major and minor number."""
 OWN = b"bwrap: "
 """How bubblewrap's own complaints begin."""
 
@@ -41,14 +57,41 @@ def run(
 
     `offered` is a directory with ``resolv.conf``, ``hosts`` and ``files/``.
     """
-    with _open_files(step, offered) as files:
-        command = [*_as_user(step), str(runtime.path), *_fixed(step, files), *step.argv]
+    with (
+        _own_devices(offered / "dev"),
+        _open_files(step, offered) as files,
+        counted(step.limits.pids) as joining,
+    ):
+        command = [*joining, *_as_user(step), str(runtime.path), *_fixed(step, files), *step.argv]
         status, said = supervise(command, output, cancelled, own=OWN, files=list(files.values()))
     if said and status == 1:
         raise explain(said.removeprefix(OWN).decode("utf-8", "replace").strip(), step, runtime)
     if said:
         output(said)
     return status
+
+
+@contextlib.contextmanager
+def _own_devices(place: Path) -> Iterator[None]:
+    """Nodes for a step in the directory `place`, which is made.
+
+    bubblewrap shows the machine's own, of which the machine's root could change owner and mode.
+    """
+    place.mkdir()
+    if in_user_namespace():
+        yield
+        return
+    with in_memory(place, devices=True):
+        try:
+            for name, number in DEVICES.items():
+                os.mknod(place / name, stat.S_IFCHR | 0o666, os.makedev(*number))
+                (place / name).chmod(0o666)
+        except OSError as error:
+            raise SandboxError(
+                f"root cannot make the devices of a step here: {error.strerror}",
+                "run steps with runc or crun, or oakum not as root",
+            ) from error
+        yield
 
 
 @contextlib.contextmanager
@@ -125,9 +168,9 @@ def _options(step: Step, offered: Path) -> list[str]:
     words += ["--unshare-cgroup-try", "--hostname", step.hostname, "--die-with-parent"]
     words += ["--unshare-net"] if step.network == "none" else []
     words += ["--bind", str(step.root.absolute()), "/"]
-    words += [*_system(step), *_offered(step, offered)]
-    for mount in step.mounts:
-        words += _mount(step, mount)
+    words += [*_system(step, offered / "dev"), *_offered(step, offered)]
+    for number in range(len(step.mounts)):
+        words += _mount(step, number)
     words += ["--cap-drop", "ALL"]
     if step.user.uid == 0:
         words += [word for name in _granted(step) for word in ("--cap-add", name)]
@@ -137,10 +180,12 @@ def _options(step: Step, offered: Path) -> list[str]:
     return [*words, "--chdir", step.cwd]
 
 
-def _system(step: Step) -> list[str]:
+def _system(step: Step, nodes: Path) -> list[str]:
     proc, dev, sys = (resolve_in_root(step.root, path) for path in ("/proc", "/dev", "/sys"))
     size = str(step.shm_size or DEFAULT_SHM)
     words = ["--proc", proc, "--dev", dev, "--mqueue", f"{dev}/mqueue"]
+    for node in sorted(nodes.iterdir()):
+        words += ["--dev-bind", str(node), f"{dev}/{node.name}"]
     words += ["--perms", "1777", "--size", size, "--tmpfs", f"{dev}/shm"]
     words += ["--tmpfs", sys] if step.network == "none" else ["--ro-bind", "/sys", sys]
     if step.security == "sandbox":
@@ -166,8 +211,9 @@ def _offered(step: Step, offered: Path) -> list[str]:
     return words
 
 
-def _mount(step: Step, mount: Mount) -> list[str]:
-    target = resolve_in_root(step.root, mount.target)
+def _mount(step: Step, number: int) -> list[str]:
+    mount = step.mounts[number]
+    target = resolve_in_root(step.root, mount.target, step.mounts[:number])
     if mount.kind == "bind":
         return ["--ro-bind" if mount.readonly else "--bind", str(mount.source), target]
     if (mount.uid, mount.gid) not in ((0, 0), (step.user.uid, step.user.gid)):

@@ -63,7 +63,9 @@ def _lay_over(source: bytes, target: bytes, linked: dict[tuple[int, int], bytes]
         if entry.name == OPAQUE:
             continue
         if entry.name.startswith(WHITEOUT):
-            _remove(os.path.join(target, entry.name.removeprefix(WHITEOUT)))
+            gone = entry.name.removeprefix(WHITEOUT)
+            if gone not in (b"", b".", b".."):
+                _remove(os.path.join(target, gone))
         else:
             _lay_entry(entry, os.path.join(target, entry.name), linked)
     dress(source, target)

@@ -18,6 +18,9 @@ MS_REC = 0x4000
 MS_PRIVATE = 0x40000
 MS_SLAVE = 0x80000
 MNT_DETACH = 0x2
+OPENAT2 = 437
+"""Number of the system call, on every architecture (Linux 5.6)."""
+RESOLVE_IN_ROOT = 0x10
 CLONE_FS = 0x200
 CLONE_NEWNS = 0x20000
 CLONE_NEWUSER = 0x10000000
@@ -51,6 +54,32 @@ def mount(source: Text, target: Text, kind: str, flags: int, data: Text = b"") -
 def unmount(target: Text, flags: int = 0) -> None:
     """umount2(2)."""
     _check(_libc().umount2(os.fsencode(target), flags), target)
+
+
+class _OpenHow(ctypes.Structure):
+    """``struct open_how`` of openat2(2)."""
+
+    _fields_ = [
+        ("flags", ctypes.c_uint64),
+        ("mode", ctypes.c_uint64),
+        ("resolve", ctypes.c_uint64),
+    ]
+
+
+def open_in_root(root: Path, path: Text) -> int:
+    """A file descriptor (O_PATH) of `path` below `root`, which is ``/`` for ``..`` and symlinks.
+
+    Nothing that changes the tree meanwhile leads out of it.  OSError when it is not there.
+    """
+    top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT)
+        name = os.fsencode(path).lstrip(b"/") or b"."
+        found = _libc().syscall(OPENAT2, top, name, ctypes.byref(how), ctypes.sizeof(how))
+        _check(found, path)
+        return int(found)
+    finally:
+        os.close(top)
 
 
 def unshare(flags: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -111,12 +111,20 @@ def _names(path: str) -> list[str]:
     return [name for name in path.split("/") if name not in ("", ".")]
 
 
-def resolve_in_root(root: Path, path: str) -> str:
+def resolve_in_root(root: Path, path: str, mounts: Sequence[Mount] = ()) -> str:
     """`path` with every symlink followed as the kernel would with `root` as ``/``.
 
-    Absolute, without ``..``; what does not exist stays as it is named.  BuildError for loops and
+    Absolute, without ``..``; what does not exist stays as it is named.  What `mounts` lay over
+    the root counts, since its symlinks are the image's or a step's too.  BuildError for loops and
     for a file where a directory has to be.
     """
+    shown: dict[str, Path | None] = {}
+    for mount in mounts:
+        shown[_resolved(root, mount.target, shown)] = mount.source
+    return _resolved(root, path, shown)
+
+
+def _resolved(root: Path, path: str, shown: Mapping[str, Path | None]) -> str:
     done: list[str] = []
     todo = _names(path)[::-1]
     links = 0
@@ -125,15 +133,15 @@ def resolve_in_root(root: Path, path: str) -> str:
         if name == "..":
             done = done[:-1]
             continue
-        here = root.joinpath(*done, name)
+        here = _place(root, [*done, name], shown)
         try:
-            mode = here.lstat().st_mode
+            mode = here.lstat().st_mode if here else 0
         except FileNotFoundError:
             done.append(name)
             continue
         except NotADirectoryError:
             raise _not_directory(path, "/" + "/".join(done)) from None
-        if not stat.S_ISLNK(mode):
+        if here is None or not stat.S_ISLNK(mode):
             done.append(name)
             continue
         links += 1
@@ -146,6 +154,16 @@ def resolve_in_root(root: Path, path: str) -> str:
         done = [] if goal.startswith("/") else done
         todo += _names(goal)[::-1]
     return "/" + "/".join(done)
+
+
+def _place(root: Path, names: list[str], shown: Mapping[str, Path | None]) -> Path | None:
+    """Where on this machine a path of the step is; None in a file system that is made for it."""
+    for count in range(len(names), 0, -1):
+        above = "/" + "/".join(names[:count])
+        if above in shown:
+            source = shown[above]
+            return source.joinpath(*names[count:]) if source else None
+    return root.joinpath(*names)
 
 
 def _not_directory(path: str, file: str) -> BuildError:
@@ -243,8 +261,12 @@ def _seen(
 
 def remove_mount_points(prepared: Prepared, upper: Path) -> None:
     """Take away from the unmounted `upper` (or the plain root) what was made and is unchanged."""
+    top = upper.resolve()
     for made in reversed(prepared):
-        here = upper / made.path
+        here = top / made.path
+        if os.path.realpath(here.parent) != str(here.parent):
+            # The step put a symlink in the place of a directory above it.
+            continue
         try:
             parent = here.parent.lstat()
             if not _unchanged(here, made):

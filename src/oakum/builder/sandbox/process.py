@@ -18,6 +18,9 @@ KILLED = 137
 TICK = 0.05
 """Seconds between looks at whether the step was cancelled."""
 
+MAX_COMPLAINT = 64 * 1024
+"""Bytes of a runtime's own complaint; what is longer is a step's output."""
+
 Output = Callable[[bytes], None]
 
 
@@ -50,10 +53,13 @@ def supervise(
     the runtime's own complaints do; such output is not passed on.  The command inherits the open
     `files`.
     """
+    # Not the machine's /dev/null, whose owner and mode root of a step could change through it.
+    nothing, writer = os.pipe()
+    os.close(writer)
     try:
         process = subprocess.Popen(
             tied(command),
-            stdin=subprocess.DEVNULL,
+            stdin=nothing,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -63,6 +69,8 @@ def supervise(
         raise SandboxError(
             f"cannot start {error.filename}: {error.strerror}", "install the package util-linux"
         ) from error
+    finally:
+        os.close(nothing)
     try:
         withheld = _pump(process, output, cancelled, own)
         if withheld is None:
@@ -95,7 +103,7 @@ def _pump(
         if held is not None:
             held += chunk
             size = min(len(held), len(own))
-            if held[:size] == own[:size]:
+            if held[:size] == own[:size] and len(held) < MAX_COMPLAINT:
                 continue
             chunk, held = held, None
         output(chunk)

@@ -14,6 +14,7 @@ import msgspec
 from oakum.builder.sandbox import bubblewrap, kernel, network_files
 from oakum.builder.sandbox.cgroups import clean_cgroups, new_name
 from oakum.builder.sandbox.failure import explain
+from oakum.builder.sandbox.limits import kept
 from oakum.builder.sandbox.namespace import maps_id
 from oakum.builder.sandbox.process import Output, supervise
 from oakum.builder.sandbox.runtime import Runtime
@@ -41,6 +42,7 @@ def run_step(
     BuildError when the program cannot be started, SandboxError when the runtime fails otherwise.
     """
     _check_user(step.user)
+    step = kept(runtime, step)
     _offer(step, state)
     if runtime.name == "bubblewrap":
         return bubblewrap.run(runtime, step, output, state, cancelled)
@@ -48,11 +50,13 @@ def run_step(
     command = _oci_command(runtime, step, state, name)
     try:
         with _device_guard(runtime, step):
-            status, _ = supervise(command, output, cancelled, own=RUNTIME_FAILED)
+            status, said = supervise(command, output, cancelled, own=RUNTIME_FAILED)
     finally:
         _clean(state, name, step.cgroup_parent)
     if runtime_said := _runtime_error(state / "log"):
         raise explain(runtime_said.rpartition("run failed: ")[2], step, runtime)
+    if said:
+        output(said)
     return status
 
 

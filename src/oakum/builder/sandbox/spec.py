@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from oakum.builder.sandbox import capabilities
+from oakum.builder.sandbox.limits import resources
 from oakum.builder.sandbox.mount_points import resolve_in_root
 from oakum.builder.sandbox.namespace import in_user_namespace, may_set_groups
 from oakum.builder.sandbox.seccomp import oci_policy
-from oakum.builder.sandbox.step import DEFAULT_SHM, OFFERED, Mount, Step, Ulimit
+from oakum.builder.sandbox.step import DEFAULT_SHM, OFFERED, Step, Ulimit
 
 MASKED = (
     "/proc/asound",
@@ -85,6 +86,7 @@ def _linux(step: Step, cgroup: str | None, insecure: bool) -> dict[str, Any]:
     }
     if cgroup:
         linux["cgroupsPath"] = cgroup
+        linux["resources"] |= resources(step.limits)
     if not insecure:
         linux["seccomp"] = oci_policy()
         linux["maskedPaths"] = list(MASKED)
@@ -141,11 +143,12 @@ def _offered_mounts(step: Step, offered: Path) -> list[dict[str, Any]]:
 
 
 def _own(step: Step) -> list[dict[str, Any]]:
-    return [_own_mount(step, mount) for mount in step.mounts]
+    return [_own_mount(step, number) for number in range(len(step.mounts))]
 
 
-def _own_mount(step: Step, mount: Mount) -> dict[str, Any]:
-    target = resolve_in_root(step.root, mount.target)
+def _own_mount(step: Step, number: int) -> dict[str, Any]:
+    mount = step.mounts[number]
+    target = resolve_in_root(step.root, mount.target, step.mounts[:number])
     if mount.kind == "bind":
         options = ["rbind", "rprivate", "nodev", "ro" if mount.readonly else "rw"]
         return _mount(target, "bind", options, str(mount.source))

@@ -9,6 +9,8 @@ import msgspec
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHM = 64 * 1024 * 1024
+DEFAULT_PIDS = 4096
+"""Processes and threads of a step, so that one cannot take all that the machine may have."""
 OFFERED = "/dev/.oakum"
 """Directory of offered files in a step; on the runtime's own tmpfs, so never in a layer."""
 
@@ -58,6 +60,40 @@ class Ulimit(msgspec.Struct, frozen=True):
     """Hard limit; -1: unlimited."""
 
 
+class Limits(msgspec.Struct, frozen=True):
+    """What a step may use of the machine, as docker's flags of the same names give it."""
+
+    memory: int | None = None
+    """Bytes of memory; None: no limit."""
+    memory_swap: int | None = None
+    """Bytes of memory and swap space together, -1 for any; None: twice `memory`."""
+    cpu_shares: int | None = None
+    """Weight against others, 2 to 262144; 1024 is usual."""
+    cpu_period: int | None = None
+    """Microseconds that `cpu_quota` is for; None: 100000."""
+    cpu_quota: int | None = None
+    """Microseconds of processor time in each period."""
+    cpuset_cpus: str = ""
+    """Processors that it may use: ``0-3``, ``0,1``."""
+    cpuset_mems: str = ""
+    """Memory nodes that it may use."""
+    pids: int = DEFAULT_PIDS
+    """Processes and threads at a time; -1: no limit."""
+
+    def named(self) -> list[str]:
+        """The flags of what a control group alone can keep."""
+        given = {
+            "--memory": self.memory,
+            "--memory-swap": self.memory_swap,
+            "--cpu-shares": self.cpu_shares,
+            "--cpu-period": self.cpu_period,
+            "--cpu-quota": self.cpu_quota,
+            "--cpuset-cpus": self.cpuset_cpus or None,
+            "--cpuset-mems": self.cpuset_mems or None,
+        }
+        return [flag for flag, value in given.items() if value is not None]
+
+
 class Step(msgspec.Struct, frozen=True):
     """A process to run in a root file system."""
 
@@ -83,6 +119,8 @@ class Step(msgspec.Struct, frozen=True):
     """Bytes of /dev/shm; None: 64 MiB."""
     ulimits: tuple[Ulimit, ...] = ()
     """Resource limits; the caller's own otherwise."""
+    limits: Limits = Limits()
+    """What it may use."""
     cgroup_parent: str | None = None
     """Control group that the step's is made in; None: the caller's own."""
     security: Literal["sandbox", "insecure"] = "sandbox"
