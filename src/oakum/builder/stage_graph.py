@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from oakum.builder.location import located
 from oakum.dockerfile import Instruction, Stage, expand, find_stage, parse_mount
-from oakum.errors import DockerfileError
+from oakum.errors import DockerfileError, UsageError
 
 
 class StageGraph:
@@ -54,6 +54,30 @@ class StageGraph:
                 "move the stage up",
             )
         return found
+
+    def target(self, wanted: str | None) -> Stage:
+        """The stage of that name or number, or the last; `UsageError` where there is none."""
+        if wanted is None:
+            return self._stages[-1]
+        found = find_stage(self._stages, wanted)
+        if found is None:
+            names = ", ".join(stage.name for stage in self._stages if stage.name)
+            raise UsageError(
+                f"there is no stage {wanted!r} in {self._file}",
+                f"its named stages are: {names or 'none'}",
+            )
+        return found
+
+    def needed(self, target: Stage) -> set[int]:
+        """Indexes of the stages that `target` is made of, itself among them."""
+        needed: set[int] = set()
+        todo = [target]
+        while todo:
+            stage = todo.pop()
+            if stage.index not in needed:
+                needed.add(stage.index)
+                todo += self.needs(stage)
+        return needed
 
     def needs(self, stage: Stage) -> list[Stage]:
         """The stages that `stage` needs, as far as its own lines say."""

@@ -8,6 +8,7 @@ from oakum.dockerfile.block import (
     in_block,
     set_fixes_block,
 )
+from oakum.dockerfile.checks import Checked, CheckWarning, check_dockerfile, check_options
 from oakum.dockerfile.duration import parse_duration
 from oakum.dockerfile.edits import Edit, NotEditable, apply_edits, unified_diff
 from oakum.dockerfile.expand import ExpandError, expand, expand_raw, expand_words, variables_used
@@ -35,8 +36,18 @@ from oakum.dockerfile.mentions import (
     upgrade_steps,
 )
 from oakum.dockerfile.mount import Mount, parse_mount, parse_size
+from oakum.dockerfile.outline import (
+    Asked,
+    BuildArgument,
+    CacheMount,
+    Outline,
+    Target,
+    outline,
+    targets,
+)
 from oakum.dockerfile.pairs import parse_args, parse_key_values
 from oakum.dockerfile.parse import parse_dockerfile
+from oakum.dockerfile.scene import Around, BaseImage, Step, global_args
 from oakum.dockerfile.scope import Given
 from oakum.dockerfile.shape import allows
 from oakum.dockerfile.stages import Stage, find_stage, stages
@@ -45,7 +56,14 @@ from oakum.dockerfile.versions import Refused, VersionPlan, Wanted, set_version,
 
 __all__ = [
     "LOCK_NAME",
+    "Around",
+    "Asked",
     "Base",
+    "BaseImage",
+    "BuildArgument",
+    "CacheMount",
+    "CheckWarning",
+    "Checked",
     "Dockerfile",
     "Edit",
     "ExpandError",
@@ -64,10 +82,13 @@ __all__ = [
     "Mention",
     "Mount",
     "NotEditable",
+    "Outline",
     "Refused",
     "Span",
     "Stage",
+    "Step",
     "Survey",
+    "Target",
     "Unreadable",
     "UpgradeAll",
     "VersionPlan",
@@ -76,6 +97,8 @@ __all__ = [
     "apply_edits",
     "base_edit",
     "base_of",
+    "check_dockerfile",
+    "check_options",
     "command_mark",
     "expand",
     "expand_raw",
@@ -83,10 +106,12 @@ __all__ = [
     "find_stage",
     "fixes_blocks",
     "format_lock",
+    "global_args",
     "heredoc_marker",
     "holds",
     "in_block",
     "mentions",
+    "outline",
     "parse_args",
     "parse_dockerfile",
     "parse_duration",
@@ -99,6 +124,7 @@ __all__ = [
     "set_versions",
     "stages",
     "survey",
+    "targets",
     "unified_diff",
     "upgrade_steps",
     "variables_used",
