@@ -10,6 +10,7 @@ from oakum.builder.bases import find_base
 from oakum.builder.ignore import context_ignore
 from oakum.builder.images import Images
 from oakum.builder.instructions import CONFIG_INSTRUCTIONS
+from oakum.builder.modes import parse_mode
 from oakum.builder.request import BuildRequest
 from oakum.builder.stage_builder import platform_args
 from oakum.builder.stage_graph import StageGraph
@@ -113,6 +114,8 @@ def _judge(step: Step) -> None:
     if one.keyword in _JUDGED:
         state = StageState(step.around.platform or host_platform())
         CONFIG_INSTRUCTIONS[one.keyword](state, one, step.expand)
+    elif one.keyword in ("COPY", "ADD") and (mode := step.expand(one.flag("chmod") or "")):
+        parse_mode(mode)
 
 
 def graph_of(request: BuildRequest, dockerfile: Dockerfile, outside: Around) -> StageGraph:
