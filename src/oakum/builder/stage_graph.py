@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from oakum.builder.location import located
-from oakum.dockerfile import Instruction, Stage, expand, find_stage, parse_mount
+from oakum.dockerfile import Instruction, Stage, expand, find_stage, mount_source
 from oakum.errors import DockerfileError, UsageError
 
 
@@ -134,5 +134,5 @@ def references(instruction: Instruction) -> list[str]:
         return [name] if name else []
     if instruction.keyword != "RUN":
         return []
-    mounts = [parse_mount(f.value or "", str) for f in instruction.flags if f.name == "mount"]
-    return [mount.from_ for mount in mounts if mount.from_]
+    mounts = [f.value or "" for f in instruction.flags if f.name == "mount"]
+    return [name for mount in mounts if (name := mount_source(mount))]

@@ -6,9 +6,9 @@ import copy
 from typing import Any
 
 from oakum.builder.stack import Stack
+from oakum.dockerfile import DEFAULT_PATH
 from oakum.oci import Config, Platform
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NEVER_IN_ENVIRONMENT = ("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE")
 PROXY_ARGS = tuple(
     name

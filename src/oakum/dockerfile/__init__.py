@@ -35,7 +35,7 @@ from oakum.dockerfile.mentions import (
     survey,
     upgrade_steps,
 )
-from oakum.dockerfile.mount import Mount, parse_mount, parse_size
+from oakum.dockerfile.mount import Mount, mount_source, parse_mount, parse_size
 from oakum.dockerfile.outline import (
     Asked,
     BuildArgument,
@@ -47,7 +47,7 @@ from oakum.dockerfile.outline import (
 )
 from oakum.dockerfile.pairs import parse_args, parse_key_values
 from oakum.dockerfile.parse import parse_dockerfile
-from oakum.dockerfile.scene import Around, BaseImage, Step, global_args
+from oakum.dockerfile.scene import DEFAULT_PATH, Around, BaseImage, Step, global_args
 from oakum.dockerfile.scope import Given
 from oakum.dockerfile.shape import allows
 from oakum.dockerfile.stages import Stage, find_stage, stages
@@ -55,6 +55,7 @@ from oakum.dockerfile.text import MappedText, Span
 from oakum.dockerfile.versions import Refused, VersionPlan, Wanted, set_version, set_versions
 
 __all__ = [
+    "DEFAULT_PATH",
     "LOCK_NAME",
     "Around",
     "Asked",
@@ -111,6 +112,7 @@ __all__ = [
     "holds",
     "in_block",
     "mentions",
+    "mount_source",
     "outline",
     "parse_args",
     "parse_dockerfile",

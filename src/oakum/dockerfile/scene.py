@@ -17,6 +17,8 @@ from oakum.dockerfile.stages import Stage, stages
 from oakum.errors import DockerfileError, OakumError
 from oakum.oci import Platform, parse_platform
 
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What an image without PATH gets."""
 _NEVER_IN_ENVIRONMENT = ("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE")
 
 
@@ -250,7 +252,7 @@ def _begin(
     if image is None:
         return Scene(stage, name, None, {}, set(), {}, known=False), []
     triggers = [one for text in image.triggers for one in _parsed(text)]
-    env = {"PATH": "", **image.env}
+    env = {"PATH": DEFAULT_PATH, **image.env}
     scene = Scene(stage, name, image, dict(env), set(), env, shell=image.shell)
     return scene, [_moved(one, stage) for one in triggers]
 
