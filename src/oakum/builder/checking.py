@@ -113,7 +113,12 @@ def _judge(step: Step) -> None:
     one = step.instruction
     if one.keyword in _JUDGED:
         state = StageState(step.around.platform or host_platform())
-        CONFIG_INSTRUCTIONS[one.keyword](state, one, step.expand)
+        try:
+            CONFIG_INSTRUCTIONS[one.keyword](state, one, step.expand)
+        except DockerfileError as error:
+            # Its place is told around this.
+            what = error.what.removeprefix(f"line {one.first_line}: ")
+            raise error.reworded(what.removesuffix(f": {one.original}")) from error
     elif one.keyword in ("COPY", "ADD") and (mode := step.expand(one.flag("chmod") or "")):
         parse_mode(mode)
 
