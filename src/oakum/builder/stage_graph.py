@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from oakum.builder.location import located
 from oakum.dockerfile import Instruction, Stage, expand, find_stage, mount_source
-from oakum.errors import DockerfileError, UsageError
+from oakum.errors import DockerfileError, OakumError, UsageError
 
 
 class StageGraph:
@@ -99,24 +99,36 @@ class StageGraph:
 
     def check(self) -> None:
         """`DockerfileError` for stages that need themselves."""
-        for stage in self._stages:
-            if self._leads_to(stage, stage, set()):
-                circle = DockerfileError(
-                    f"circular dependency of stage {stage.name or stage.index}",
-                    "let it not copy from itself, nor from a stage that copies from it",
-                )
-                raise located(circle, self._file, stage.from_)
+        done: set[int] = set()
+        for start in self._stages:
+            path: dict[int, Iterator[Stage]] = {}
+            self._enter(start, path, done)
+            while path:
+                index, others = next(reversed(path.items()))
+                other = next(others, None)
+                if other is None:
+                    del path[index]
+                elif other.index in path:
+                    circle = list(path)[list(path).index(other.index) :]
+                    raise self._circular(self._stages[min(circle)])
+                else:
+                    self._enter(other, path, done)
 
-    def _leads_to(self, stage: Stage, goal: Stage, seen: set[int]) -> bool:
-        if stage.index in seen:
-            return False
-        seen.add(stage.index)
+    def _enter(self, stage: Stage, path: dict[int, Iterator[Stage]], done: set[int]) -> None:
+        """Put the stage and what it may lead to on the path, the first time."""
+        if stage.index in done:
+            return
+        done.add(stage.index)
         names = [name for i in stage.instructions for name in self._references(i)]
         others = [find_stage(self._stages, n) for n in names if n not in self._contexts]
-        for other in [*others, self.base(stage)]:
-            if other is not None and (other is goal or self._leads_to(other, goal, seen)):
-                return True
-        return False
+        path[stage.index] = iter([o for o in (*others, self.base(stage)) if o is not None])
+
+    def _circular(self, stage: Stage) -> OakumError:
+        circle = DockerfileError(
+            f"circular dependency of stage {stage.name or stage.index}",
+            "let it not copy from itself, nor from a stage that copies from it",
+        )
+        return located(circle, self._file, stage.from_)
 
 
 def references(instruction: Instruction) -> list[str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 METHODS = ("build", "check", "outline", "targets")
 _AROUND = 2
 """Lines that are shown before and behind those that a warning is about."""
+_NOTES = 10
+"""Warnings that a build names when it is done."""
 _RULE = "-" * 20
 
 
@@ -147,5 +149,6 @@ def check_notes(warnings: tuple[CheckWarning, ...]) -> list[str]:
     if not warnings:
         return []
     count = "1 build check" if len(warnings) == 1 else f"{len(warnings)} build checks"
-    lines = [f"{one.rule}: {one.message} (line {one.line})" for one in warnings]
-    return [f"{count} fired, see 'oakum build --check':", *lines]
+    lines = [f"{one.rule}: {one.message} (line {one.line})" for one in warnings[:_NOTES]]
+    more = [f"and {len(warnings) - _NOTES} more"] if len(warnings) > _NOTES else []
+    return [f"{count} fired, see 'oakum build --check':", *lines, *more]

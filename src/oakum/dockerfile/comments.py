@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from oakum.dockerfile.instruction import Dockerfile, Instruction
+from oakum.dockerfile.instruction import Dockerfile
 from oakum.dockerfile.lines import BOM
 
 
@@ -19,14 +19,17 @@ def comments_above(dockerfile: Dockerfile) -> dict[int, tuple[str, ...]]:
     found: dict[int, tuple[str, ...]] = {}
     begin = len(dockerfile.directives)
     for instruction in dockerfile.instructions:
-        comments: tuple[str, ...] = ()
+        comments: list[str] = []
         for line in lines[begin : instruction.first_line - 1]:
             if not line.lstrip().startswith(b"#"):
                 continue
             text = line[1:].decode("utf-8", "replace").strip()
-            comments = (*comments, text) if text else ()
+            if text:
+                comments.append(text)
+            else:
+                comments.clear()
         if comments:
-            found[instruction.first_line] = comments
+            found[instruction.first_line] = tuple(comments)
         begin = instruction.last_line
     return found
 
@@ -35,8 +38,3 @@ def description(comments: Sequence[str], name: str) -> str:
     """What the first comment that begins with the name says behind it; empty without one."""
     start = f"{name} "
     return next((text.removeprefix(start) for text in comments if text.startswith(start)), "")
-
-
-def above(comments: dict[int, tuple[str, ...]], instruction: Instruction) -> tuple[str, ...]:
-    """The comments of an instruction; none where it stands in no file."""
-    return comments.get(instruction.first_line, ())

@@ -110,7 +110,8 @@ class Step(msgspec.Struct, frozen=True):
         escape, env = self.scene.stage.from_.escape, self.scene.env
         used = [variables_used(text, escape, env) for text in self.words()]
         used += [variables_used(t, "\\", env, quotes=False) for t in _bodies(self.instruction)]
-        return [name for names in used for name in sorted(names - env.keys() - self.scene.args)]
+        declared = self.scene.args
+        return [n for names in used for n in sorted(names) if n not in env and n not in declared]
 
     def words(self) -> list[str]:
         """The words of the instruction in which variables are replaced."""

@@ -17,10 +17,15 @@ def _used(line: FromLine, text: str) -> set[str]:
 
 
 def _undefined(line: FromLine) -> Iterator[Found]:
-    declared = [name for one in line.sheet.globals for name, _ in parse_args(one)]
-    options = [*declared, *line.values]
     for text in (line.stage.base, line.stage.platform or ""):
-        for name in sorted(_used(line, text).difference(options)):
+        unset = [name for name in sorted(_used(line, text)) if name not in line.values]
+        if not unset:
+            continue
+        options = {name: None for one in line.sheet.globals for name, _ in parse_args(one)}
+        options.update(dict.fromkeys(line.values))
+        for name in unset:
+            if name in options:
+                continue
             near = meant(name, options)
             hint = f" (did you mean {near}?)" if near else ""
             said = f"FROM argument '{name}' is not declared{hint}"

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 _FARTHEST = 2
+_LONGEST = 200
+_MOST = 300
 
 
-def meant(name: str, options: Iterable[str]) -> str:
-    """The nearest option, at most two changes of a character away; empty without one."""
+def meant(name: str, options: Collection[str]) -> str:
+    """The nearest option, at most two changes of a character away; empty without one.
+
+    Nothing is guessed for very long names or among very many.
+    """
+    if len(name) > _LONGEST or len(options) > _MOST:
+        return ""
     best, found = _FARTHEST + 1, ""
     for option in options:
         if option == name:
