@@ -136,11 +136,11 @@ def build(
         pull=pull,
         offline=offline,
     )
+    request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     if asked.method != "build":
         asked = replace(asked, json=asked.json or format_ == "json")
         with opened_store() as store, watching(progress, quiet) as watch:
             return answer(asked, store, request, registry, watch, result_file)
-    request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     names = r.references(tag)
     outputs = parse_outputs(output, load=load)
     piped = any(output.dest == "-" for output in outputs)
