@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from oakum.builder.build import read_dockerfile
 from oakum.builder.checking import around, check_before, finding, graph_of
 from oakum.builder.images import Images
@@ -25,7 +27,7 @@ def check(
     Without a target every stage is checked.  Raises `DockerfileError` for a file that cannot be
     parsed; what stops a build later, such as a base that is not there, is in the result.
     """
-    images = Images(store, options or RegistryOptions(), progress)
+    images = _images(store, request, options, progress)
     return check_before(request, read_dockerfile(request), images)
 
 
@@ -38,11 +40,20 @@ def outline(
 ) -> Outline:
     """What the target of a build can be given: arguments, secrets, sockets, caches."""
     dockerfile = read_dockerfile(request)
-    images = Images(store, options or RegistryOptions(), progress)
+    images = _images(store, request, options, progress)
     base = finding(images, request, must=False)
     outside = around(request, dockerfile, base, default_target=True)
     target = graph_of(request, dockerfile, outside).target(request.target)
     return outline_of(dockerfile, target, outside)
+
+
+def _images(
+    store: Store, request: BuildRequest, options: RegistryOptions | None, progress: Progress
+) -> Images:
+    options = options or RegistryOptions()
+    if request.offline:
+        options = msgspec.structs.replace(options, offline=True)
+    return Images(store, options, progress)
 
 
 def list_targets(request: BuildRequest) -> tuple[Target, ...]:
