@@ -38,9 +38,10 @@ format: venv
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# What the builder is compared with: made anew by a real BuildKit, in a root of its own.
+# What builder and build checks are compared with: made anew by a real BuildKit, in a root of its own.
 records: system venv
 	cd tests && ../$(BIN)/python -m builder.differential.make_records
+	cd tests && ../$(BIN)/python -m support.check_cases
 
 demo: demo-system venv
 	PYTHONPATH=tests $(BIN)/python demo/demo.py

@@ -18,7 +18,17 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oakum.builder import BuildRequest, Built, Secret, build, prune
+    from oakum.builder import (
+        BuildRequest,
+        Built,
+        Secret,
+        build,
+        check,
+        list_targets,
+        outline,
+        prune,
+    )
+    from oakum.dockerfile import Checked, CheckWarning, Outline, Target
     from oakum.errors import OakumError
     from oakum.oci import Platform, Reference, parse_platform, parse_reference
     from oakum.progress import Event, Progress
@@ -58,7 +68,17 @@ if TYPE_CHECKING:
     )
 
 _WHERE = {
-    "oakum.builder": ("BuildRequest", "Built", "Secret", "build", "prune"),
+    "oakum.builder": (
+        "BuildRequest",
+        "Built",
+        "Secret",
+        "build",
+        "check",
+        "list_targets",
+        "outline",
+        "prune",
+    ),
+    "oakum.dockerfile": ("CheckWarning", "Checked", "Outline", "Target"),
     "oakum.errors": ("OakumError",),
     "oakum.oci": ("Platform", "Reference", "parse_platform", "parse_reference"),
     "oakum.progress": ("Event", "Progress"),
@@ -105,10 +125,13 @@ __all__ = [
     "BumpOptions",
     "Bumped",
     "Change",
+    "CheckWarning",
+    "Checked",
     "Event",
     "Fix",
     "Locked",
     "OakumError",
+    "Outline",
     "Plan",
     "Platform",
     "Progress",
@@ -122,15 +145,19 @@ __all__ = [
     "Secret",
     "Selection",
     "Store",
+    "Target",
     "Unfixed",
     "build",
     "bump",
+    "check",
     "check_store",
     "copy",
     "inspect",
     "list_files",
     "list_images",
+    "list_targets",
     "lock",
+    "outline",
     "parse_platform",
     "parse_reference",
     "prune",

@@ -4,6 +4,7 @@ its own, since this one's does not know the language of today."""
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,15 +72,26 @@ class Reference:
 
     def build(self, context: Path, *words: str) -> str:
         """``docker buildx build``; raises `Failed` with the last line of what it says."""
-        command = ["nsenter", f"--target={self._process.pid}", "--mount", "--root", "--wdns=/"]
-        command += ["env", "-i", "PATH=/usr/sbin:/usr/bin", f"HOME={self.place}"]
-        command += [f"DOCKER_HOST=unix://{self.place}/sock", "docker", "buildx", "build"]
-        command += ["--network=host", "--provenance=false", "--progress=plain", *words]
-        done = subprocess.run([*command, str(context)], capture_output=True, text=True)
+        done = self._run(context, "--network=host", "--provenance=false", *words)
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
             raise Failed(lines[-1] if lines else done.stderr)
         return done.stderr
+
+    def call(self, context: Path, method: str, *words: str) -> Any:
+        """The JSON that ``docker buildx build --call`` answers; raises `Failed` without one."""
+        done = self._run(context, f"--call={method},format=json", *words)
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            raise Failed(done.stderr) from None
+
+    def _run(self, context: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        command = ["nsenter", f"--target={self._process.pid}", "--mount", "--root", "--wdns=/"]
+        command += ["env", "-i", "PATH=/usr/sbin:/usr/bin", f"HOME={self.place}"]
+        command += [f"DOCKER_HOST=unix://{self.place}/sock", "docker", "buildx", "build"]
+        command += ["--progress=plain", *words, str(context)]
+        return subprocess.run(command, capture_output=True, text=True)
 
     def answers(self) -> bool:
         """Whether the daemon takes builds yet."""

@@ -1,5 +1,6 @@
 """Building images: stages, the cache, steps in a sandbox, layers from their results."""
 
+from oakum.builder.asking import check, list_targets, outline
 from oakum.builder.build import (
     Built,
     build,
@@ -34,9 +35,12 @@ __all__ = [
     "StepReport",
     "build",
     "build_index",
+    "check",
     "dockerfile_path",
     "export",
+    "list_targets",
     "lock_path",
+    "outline",
     "parse_cache_place",
     "platform_args",
     "prune",

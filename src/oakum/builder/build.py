@@ -12,6 +12,7 @@ from oakum.builder.assemble import assemble
 from oakum.builder.cache_export import export_cache, inline_document
 from oakum.builder.cache_format import ANNOTATION, to_annotation
 from oakum.builder.cache_import import ImportedCache, import_caches
+from oakum.builder.checking import check_after, enforce
 from oakum.builder.images import Image, Images
 from oakum.builder.request import BuildRequest
 from oakum.builder.solver import Solved, Solver
@@ -19,9 +20,11 @@ from oakum.builder.state import StageState
 from oakum.builder.steps import NotCached, StepReport, Workshop
 from oakum.dockerfile import (
     LOCK_NAME,
+    CheckWarning,
     Dockerfile,
     Lock,
     LockedStep,
+    check_options,
     parse_dockerfile,
     parse_lock,
 )
@@ -51,6 +54,8 @@ class Built(msgspec.Struct, frozen=True):
     """The Dockerfile that was built."""
     seconds: float
     """How long it took."""
+    warnings: tuple[CheckWarning, ...] = ()
+    """What the build checks found in the stages that were needed."""
 
     @property
     def ran(self) -> int:
@@ -117,6 +122,7 @@ def build(
     """Build the target of a Dockerfile and, with `tags`, name the image in the store.
 
     Raises an `OakumError` that says which line failed and why; the names are then as before.
+    With ``# check=error=true`` a build check that fires is one, before anything runs.
     """
     began = time.monotonic()
     dockerfile = read_dockerfile(request)
@@ -124,6 +130,8 @@ def build(
     if request.offline:
         options = msgspec.structs.replace(options, offline=True)
     images = Images(store, options, progress)
+    if check_options(dockerfile, request.build_args).error and not request.only_cached:
+        enforce(request, dockerfile, images)
     caches = import_caches(store, request.cache_from, request.platform, options, progress)
     shop = Workshop(store, request, images, dockerfile, progress, caches)
     try:
@@ -145,8 +153,17 @@ def build(
     _export(store, request, solved, options, progress)
     for tag in tags:
         store.names.set(tag, image.root)
-    seconds = time.monotonic() - began
-    return Built(image, solved.state, solved.stages, solved.steps, lock, solved.dockerfile, seconds)
+    warnings = check_after(request, dockerfile, solver.found).warnings
+    return Built(
+        image,
+        solved.state,
+        solved.stages,
+        solved.steps,
+        lock,
+        solved.dockerfile,
+        time.monotonic() - began,
+        warnings,
+    )
 
 
 def _check_lock(made: Lock, given: Lock | None, platform: str) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
-from oakum.errors import DockerfileError
+from oakum.errors import BuildError, DockerfileError
 
 
 def parse_patterns(raw: bytes) -> tuple[str, ...]:
@@ -119,3 +120,20 @@ class Ignore:
             if negated == ignored and regex.fullmatch(path):
                 ignored = not negated
         return ignored
+
+
+def context_ignore(root: Path, dockerfile: Path | None) -> Ignore:
+    """What the context at `root` leaves out: the Dockerfile's own ignore file comes first."""
+    file = dockerfile or root / "Dockerfile"
+    own = file.with_name(file.name + ".dockerignore")
+    return ignore_file(own if own.is_file() else root / ".dockerignore")
+
+
+def ignore_file(path: Path) -> Ignore:
+    """The patterns of the file at `path`; none where it is missing."""
+    try:
+        return Ignore(parse_patterns(path.read_bytes()))
+    except FileNotFoundError:
+        return Ignore(())
+    except OSError as error:
+        raise BuildError(f"cannot read {path}: {error.strerror}", "check it") from error

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import msgspec
 
+from oakum.builder.bases import find_base
 from oakum.builder.context import Directory
 from oakum.builder.foreign import runs_here
-from oakum.builder.ignore import Ignore, parse_patterns
-from oakum.builder.images import Images, reference_of
+from oakum.builder.ignore import context_ignore, ignore_file
+from oakum.builder.images import Images
 from oakum.builder.location import located, plain_kind
 from oakum.builder.refusals import refuse
 from oakum.builder.stack import Stack
@@ -27,13 +28,12 @@ from oakum.dockerfile import (
     LockedBase,
     Stage,
     expand,
-    find_stage,
     parse_args,
     parse_dockerfile,
     stages,
 )
 from oakum.errors import BuildError, DockerfileError, OakumError, Unsupported, UsageError
-from oakum.oci import Platform, parse_platform
+from oakum.oci import Config, Platform, parse_platform
 from oakum.progress import Event
 
 _MAX_TRIGGERS = 200
@@ -72,13 +72,15 @@ class Solver:
         self._bases: dict[tuple[str, str], LockedBase] = {}
         self._directories: dict[str, Directory | None] = {}
         self._image_states: dict[str, StageState] = {}
+        self.found: dict[tuple[str, Platform], Config] = {}
+        """Configs of the images that were asked for, by place and platform."""
 
     def solve(self) -> Solved:
         """Build the target; raises the first error of any stage and stops the others."""
-        target = self._target()
+        target = self._graph.target(self._request.target)
         self._graph.check()
         self._note_unused_arguments()
-        needed = self._needed(target)
+        needed = self._graph.needed(target)
         for index in sorted(needed):
             for instruction in self._stages[index].instructions:
                 refuse(instruction, self._dockerfile.name)
@@ -103,7 +105,7 @@ class Solver:
 
     def foreign_run(self) -> Instruction | None:
         """The first RUN that the target needs and whose programs this machine cannot run."""
-        for index in sorted(self._needed(self._target())):
+        for index in sorted(self._graph.needed(self._graph.target(self._request.target))):
             stage = self._stages[index]
             run = next((one for one in stage.instructions if one.keyword == "RUN"), None)
             if run is not None and not runs_here(self._platform(stage)):
@@ -164,31 +166,6 @@ class Solver:
             self._shop.cancelled.set()
             raise
 
-    def _target(self) -> Stage:
-        wanted = self._request.target
-        if not self._stages:
-            raise DockerfileError(f"{self._dockerfile.name} has no FROM", "begin it with FROM")
-        if wanted is None:
-            return self._stages[-1]
-        found = find_stage(self._stages, wanted)
-        if found is None:
-            names = ", ".join(stage.name for stage in self._stages if stage.name)
-            raise UsageError(
-                f"there is no stage {wanted!r} in {self._dockerfile.name}",
-                f"its named stages are: {names or 'none'}",
-            )
-        return found
-
-    def _needed(self, target: Stage) -> set[int]:
-        needed: set[int] = set()
-        todo = [target]
-        while todo:
-            stage = todo.pop()
-            if stage.index not in needed:
-                needed.add(stage.index)
-                todo += self._graph.needs(stage)
-        return needed
-
     def _base_name(self, stage: Stage) -> str:
         return self._expand_global(stage.base, stage.from_)
 
@@ -241,19 +218,14 @@ class Solver:
             root = self._request.context
             if root is None:
                 return None
-            return Directory(self._shop.store, root, self._ignore(root))
+            return Directory(self._shop.store, root, context_ignore(root, self._request.dockerfile))
         place = self._request.contexts.get(name)
         if place is None or "://" in place:
             return None
         root = Path(place).absolute()
         if not root.is_dir():
             raise UsageError(f"--build-context {name}: {root} is not a directory", "check it")
-        return Directory(self._shop.store, root, _ignore_file(root / ".dockerignore"))
-
-    def _ignore(self, root: Path) -> Ignore:
-        file = self._request.dockerfile or root / "Dockerfile"
-        own = file.with_name(file.name + ".dockerignore")
-        return _ignore_file(own if own.is_file() else root / ".dockerignore")
+        return Directory(self._shop.store, root, ignore_file(root / ".dockerignore"))
 
     def image_of(self, name: str) -> StageState:
         """The state of an image that something is copied from."""
@@ -262,6 +234,7 @@ class Solver:
         if known is None:
             place = self._request.contexts.get(name, name)
             known = self._image(place, self._request.platform)
+            self._warn_of_platform(name, known.image_platform, known.platform)
             with self._lock:
                 self._image_states[name] = known
         return known
@@ -322,38 +295,28 @@ class Solver:
         return state
 
     def _image(self, name: str, platform: Platform) -> StageState:
-        plain = name
-        if name.startswith(("docker-image://", "oci-layout://")):
-            plain = name.removeprefix("docker-image://")
-            plain = plain.replace("oci-layout://", "oci:", 1)
-        elif "://" in name:
-            raise Unsupported(
-                f"a build context at {name[:120]} is not built yet",
-                "name a directory, docker-image://… or oci-layout://…",
-            )
-        lock = self._request.lock
-        locked = lock.base(plain, str(platform)) if lock else None
-        refresh = self._request.pull and locked is None
         try:
-            image = self._images.find(plain, platform, refresh=refresh, digest=locked)
+            found = find_base(self._images, self._request, name, platform)
+        except Unsupported:
+            raise
         except OakumError as error:
             raise self._perhaps_stage(error, name) from error
-        if not plain.startswith("oci:"):
-            reference = reference_of(plain)
-            digest = reference.digest or locked or image.root.digest
-            with self._lock:
-                self._bases[plain, str(platform)] = LockedBase(plain, str(platform), digest)
+        image = found.image
+        with self._lock:
+            self.found[name, platform] = image.config
+            if found.digest is not None:
+                key = (found.plain, str(platform))
+                self._bases[key] = LockedBase(*key, found.digest)
         state = StageState.of_image(image.config, Stack.of_base(image.layers))
         state.platform = platform
         state.epoch = _seconds(image.config.created)
-        self._warn_of_platform(name, image.config.platform, platform)
         return state
 
     def _warn_of_platform(self, name: str, found: Platform, wanted: Platform) -> None:
         """An image that is no index is taken whatever it is for, as BuildKit takes it."""
         if found.architecture and found.architecture != wanted.architecture:
             text = f"{name} is an image for {found}, and {wanted} was asked for"
-            self._shop.progress(Event(f"base {name}", "note", text))
+            self._shop.progress(Event(f"image {name}", "note", text))
 
     def _perhaps_stage(self, error: OakumError, name: str) -> OakumError:
         """The error of an image that was not found, when a stage may have been meant."""
@@ -388,12 +351,3 @@ def _seconds(created: str | None) -> int:
         return max(0, int(datetime.fromisoformat(created[:19] + "+00:00").timestamp()))
     except ValueError:
         return 0
-
-
-def _ignore_file(path: Path) -> Ignore:
-    try:
-        return Ignore(parse_patterns(path.read_bytes()))
-    except FileNotFoundError:
-        return Ignore(())
-    except OSError as error:
-        raise BuildError(f"cannot read {path}: {error.strerror}", "check it") from error

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from oakum.builder.location import located
-from oakum.dockerfile import Instruction, Stage, expand, find_stage, parse_mount
-from oakum.errors import DockerfileError
+from oakum.dockerfile import Instruction, Stage, expand, find_stage, mount_source
+from oakum.errors import DockerfileError, OakumError, UsageError
 
 
 class StageGraph:
@@ -55,6 +55,30 @@ class StageGraph:
             )
         return found
 
+    def target(self, wanted: str | None) -> Stage:
+        """The stage of that name or number, or the last; `UsageError` where there is none."""
+        if wanted is None:
+            return self._stages[-1]
+        found = find_stage(self._stages, wanted)
+        if found is None:
+            names = ", ".join(stage.name for stage in self._stages if stage.name)
+            raise UsageError(
+                f"there is no stage {wanted!r} in {self._file}",
+                f"its named stages are: {names or 'none'}",
+            )
+        return found
+
+    def needed(self, target: Stage) -> set[int]:
+        """Indexes of the stages that `target` is made of, itself among them."""
+        needed: set[int] = set()
+        todo = [target]
+        while todo:
+            stage = todo.pop()
+            if stage.index not in needed:
+                needed.add(stage.index)
+                todo += self.needs(stage)
+        return needed
+
     def needs(self, stage: Stage) -> list[Stage]:
         """The stages that `stage` needs, as far as its own lines say."""
         base = self.base(stage)
@@ -75,24 +99,36 @@ class StageGraph:
 
     def check(self) -> None:
         """`DockerfileError` for stages that need themselves."""
-        for stage in self._stages:
-            if self._leads_to(stage, stage, set()):
-                circle = DockerfileError(
-                    f"circular dependency of stage {stage.name or stage.index}",
-                    "let it not copy from itself, nor from a stage that copies from it",
-                )
-                raise located(circle, self._file, stage.from_)
+        done: set[int] = set()
+        for start in self._stages:
+            path: dict[int, Iterator[Stage]] = {}
+            self._enter(start, path, done)
+            while path:
+                index, others = next(reversed(path.items()))
+                other = next(others, None)
+                if other is None:
+                    del path[index]
+                elif other.index in path:
+                    circle = list(path)[list(path).index(other.index) :]
+                    raise self._circular(self._stages[min(circle)])
+                else:
+                    self._enter(other, path, done)
 
-    def _leads_to(self, stage: Stage, goal: Stage, seen: set[int]) -> bool:
-        if stage.index in seen:
-            return False
-        seen.add(stage.index)
+    def _enter(self, stage: Stage, path: dict[int, Iterator[Stage]], done: set[int]) -> None:
+        """Put the stage and what it may lead to on the path, the first time."""
+        if stage.index in done:
+            return
+        done.add(stage.index)
         names = [name for i in stage.instructions for name in self._references(i)]
         others = [find_stage(self._stages, n) for n in names if n not in self._contexts]
-        for other in [*others, self.base(stage)]:
-            if other is not None and (other is goal or self._leads_to(other, goal, seen)):
-                return True
-        return False
+        path[stage.index] = iter([o for o in (*others, self.base(stage)) if o is not None])
+
+    def _circular(self, stage: Stage) -> OakumError:
+        circle = DockerfileError(
+            f"circular dependency of stage {stage.name or stage.index}",
+            "let it not copy from itself, nor from a stage that copies from it",
+        )
+        return located(circle, self._file, stage.from_)
 
 
 def references(instruction: Instruction) -> list[str]:
@@ -110,5 +146,5 @@ def references(instruction: Instruction) -> list[str]:
         return [name] if name else []
     if instruction.keyword != "RUN":
         return []
-    mounts = [parse_mount(f.value or "", str) for f in instruction.flags if f.name == "mount"]
-    return [mount.from_ for mount in mounts if mount.from_]
+    mounts = [f.value or "" for f in instruction.flags if f.name == "mount"]
+    return [name for mount in mounts if (name := mount_source(mount))]

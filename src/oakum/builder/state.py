@@ -6,9 +6,9 @@ import copy
 from typing import Any
 
 from oakum.builder.stack import Stack
+from oakum.dockerfile import DEFAULT_PATH
 from oakum.oci import Config, Platform
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NEVER_IN_ENVIRONMENT = ("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE")
 PROXY_ARGS = tuple(
     name
@@ -67,11 +67,15 @@ class StageState:
         return state
 
     def child(self) -> StageState:
-        """The state of a stage that is built ``FROM`` this one, its arguments included."""
+        """The state of a stage that is built ``FROM`` this one, its arguments included.
+
+        What the image has in its environment counts again, as at every FROM.
+        """
         state = copy.copy(self)
         state.document = copy.deepcopy(self.document)
         state.runtime = copy.deepcopy(self.runtime)
-        state.env = dict(self.env)
+        pairs = [str(pair).partition("=") for pair in self.runtime.get("Env") or []]
+        state.env = {**self.env, **{name: value for name, _, value in pairs}}
         state.args = dict(self.args)
         state.history = list(self.history)
         state.shell = list(self.shell)

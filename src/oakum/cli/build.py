@@ -21,6 +21,8 @@ Examples:
 
     oakum build . --output type=oci,dest=app.tar
 
+    oakum build . --check
+
     oakum build . -f Dockerfile.prod --build-arg VERSION=2 --target final --load -t app:dev
 """
 
@@ -94,21 +96,37 @@ def build(
     progress: o.ProgressMode = "auto",
     quiet: o.Quiet = False,
     format_: o.Format = "table",
+    check_: Annotated[
+        bool, typer.Option("--check", help="Build nothing: run the build checks.")
+    ] = False,
+    call: Annotated[
+        str,
+        typer.Option(
+            "--call",
+            metavar="build|check|outline|targets",
+            help="Build nothing: check, or list what the target or the file offers.",
+        ),
+    ] = "build",
     result_file: o.ResultFile = None,
     detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Build a Dockerfile, running only the steps whose inputs changed."""
+    from msgspec.structs import replace
+
     from oakum.builder import build as build_image
     from oakum.builder import build_index
+    from oakum.cli.build_calls import answer, check_notes, parse_call
     from oakum.cli.build_outputs import parse_outputs, refuse_several, write_outputs
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store, watching
     from oakum.cli.step_options import with_limits
     from oakum.errors import UsageError
+    from oakum.progress import Event
 
     check_format(format_)
     r.refuse_evidence(annotation, attest, sbom, provenance)
+    asked = parse_call(call, check_)
     registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
     platforms = r.platforms_of([platform] if platform else [])
     request = r.build_request(
@@ -147,6 +165,10 @@ def build(
         pids_limit=pids_limit,
     )
     request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
+    if asked.method != "build":
+        asked = replace(asked, json=asked.json or format_ == "json")
+        with opened_store() as store, watching(progress, quiet) as watch:
+            return answer(asked, store, request, registry, watch, result_file)
     names = r.references(tag)
     outputs = parse_outputs(output, load=load)
     piped = any(output.dest == "-" for output in outputs)
@@ -171,6 +193,8 @@ def build(
             remember_lines(store, one.image.manifest.digest, one.state.lines)
         write_outputs(store, built, outputs, names, watch, registry)
         wanted = names if push else ()
+        for note in check_notes(built.warnings):
+            watch(Event("build checks", "note", note))
         published = tuple(publish(store, built.image, n, registry, watch) for n in wanted)
     root = built.image.root
     named = any(was is None or was.descriptor.digest != root.digest for was in before)

@@ -8,6 +8,7 @@ from oakum.dockerfile.block import (
     in_block,
     set_fixes_block,
 )
+from oakum.dockerfile.checks import Checked, CheckWarning, check_dockerfile, check_options
 from oakum.dockerfile.duration import parse_duration
 from oakum.dockerfile.edits import Edit, NotEditable, apply_edits, unified_diff
 from oakum.dockerfile.expand import ExpandError, expand, expand_raw, expand_words, variables_used
@@ -34,9 +35,19 @@ from oakum.dockerfile.mentions import (
     survey,
     upgrade_steps,
 )
-from oakum.dockerfile.mount import Mount, parse_mount, parse_size
+from oakum.dockerfile.mount import Mount, mount_source, parse_mount, parse_size
+from oakum.dockerfile.outline import (
+    Asked,
+    BuildArgument,
+    CacheMount,
+    Outline,
+    Target,
+    outline,
+    targets,
+)
 from oakum.dockerfile.pairs import parse_args, parse_key_values
 from oakum.dockerfile.parse import parse_dockerfile
+from oakum.dockerfile.scene import DEFAULT_PATH, Around, BaseImage, Step, global_args
 from oakum.dockerfile.scope import Given
 from oakum.dockerfile.shape import allows
 from oakum.dockerfile.stages import Stage, find_stage, stages
@@ -44,8 +55,16 @@ from oakum.dockerfile.text import MappedText, Span
 from oakum.dockerfile.versions import Refused, VersionPlan, Wanted, set_version, set_versions
 
 __all__ = [
+    "DEFAULT_PATH",
     "LOCK_NAME",
+    "Around",
+    "Asked",
     "Base",
+    "BaseImage",
+    "BuildArgument",
+    "CacheMount",
+    "CheckWarning",
+    "Checked",
     "Dockerfile",
     "Edit",
     "ExpandError",
@@ -64,10 +83,13 @@ __all__ = [
     "Mention",
     "Mount",
     "NotEditable",
+    "Outline",
     "Refused",
     "Span",
     "Stage",
+    "Step",
     "Survey",
+    "Target",
     "Unreadable",
     "UpgradeAll",
     "VersionPlan",
@@ -76,6 +98,8 @@ __all__ = [
     "apply_edits",
     "base_edit",
     "base_of",
+    "check_dockerfile",
+    "check_options",
     "command_mark",
     "expand",
     "expand_raw",
@@ -83,10 +107,13 @@ __all__ = [
     "find_stage",
     "fixes_blocks",
     "format_lock",
+    "global_args",
     "heredoc_marker",
     "holds",
     "in_block",
     "mentions",
+    "mount_source",
+    "outline",
     "parse_args",
     "parse_dockerfile",
     "parse_duration",
@@ -99,6 +126,7 @@ __all__ = [
     "set_versions",
     "stages",
     "survey",
+    "targets",
     "unified_diff",
     "upgrade_steps",
     "variables_used",

@@ -55,12 +55,14 @@ def heredoc_words(line: str) -> list[str]:
     return lexer.words
 
 
-def variables_used(word: str, escape: str = "\\") -> set[str]:
-    """Names that `expand` would look up in any of the modifiers' branches.
+def variables_used(
+    word: str, escape: str = "\\", env: Mapping[str, str] = {}, *, quotes: bool = True
+) -> set[str]:
+    """Names that `expand` (without `quotes`: `expand_raw`) would look up, whatever the modifiers.
 
-    A word that cannot be expanded has those that stand before its mistake.
+    A word that cannot be expanded has those that stand before its mistake; `env` is for ``:?``.
     """
-    lexer = _Lexer(word, {}, escape)
+    lexer = _Lexer(word, env, escape, quotes=quotes)
     with contextlib.suppress(ExpandError):
         lexer.whole()
     return lexer.names
@@ -192,10 +194,7 @@ class _Lexer:
         else:
             while self.peek().isalpha() or self.peek().isdecimal() or self.peek() == "_":
                 self.at += 1
-        found = self.word[start : self.at]
-        if found:
-            self.names.add(found)
-        return found
+        return self.word[start : self.at]
 
     def dollar(self, raw_escapes: bool) -> str:
         start = self.at
@@ -204,6 +203,7 @@ class _Lexer:
             name = self.name()
             if not name:
                 return "$"
+            self.names.add(name)
             return self.word[start : self.at] if self.raw else self.env.get(name, "")
         self.depth += 1
         if self.depth > _NESTING:
@@ -222,9 +222,10 @@ class _Lexer:
         value = self.env.get(name)
         modifier = self.next()
         if modifier == "}":
+            self.names.add(name)
             return value or ""
         if modifier == "/":
-            return self.replaced(value or "")
+            return self.replaced(name, value or "")
         colon = modifier == ":"
         if colon:
             modifier = self.next()
@@ -233,6 +234,7 @@ class _Lexer:
         if modifier not in "+-?#%" or (colon and modifier in "#%"):
             raise self.error(f"unsupported modifier {':' * colon}{modifier} in ${{{name}…}}")
         word, _ = self.until("}", modifier in "#%" or (raw_escapes and self.raw))
+        self.names.add(name)
         unmet = value is None or (colon and not value)
         if modifier == "-":
             return word if unmet else value or ""
@@ -245,12 +247,13 @@ class _Lexer:
             return value or ""
         return self.trimmed(value or "", modifier, word)
 
-    def replaced(self, value: str) -> str:
+    def replaced(self, name: str, value: str) -> str:
         every = self.peek() == "/"
         if every:
             self.at += 1
         pattern, _ = self.until("/", True)
         replacement, _ = self.until("}", True)
+        self.names.add(name)
         if self.raw:
             return ""
         regex = self.regex(pattern, True)

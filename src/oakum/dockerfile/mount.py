@@ -92,6 +92,12 @@ def mount_options(value: str) -> list[str]:
     return rows[0] if rows else []
 
 
+def mount_source(value: str) -> str:
+    """What ``from=`` names in a flag's `value`; it takes no variables, and the rest may."""
+    pairs = [option.partition("=") for option in mount_options(value)]
+    return next((text for key, _, text in reversed(pairs) if key.lower() == "from"), "")
+
+
 def _read(fields: dict[str, object], option: str, expand: Callable[[str], str] | None) -> None:
     written, equals, value = option.partition("=")
     key = written.lower()

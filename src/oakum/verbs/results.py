@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from oakum.builder import Built, StepReport
+from oakum.dockerfile import Checked, CheckWarning, Outline, Target
 from oakum.oci import Digest
 from oakum.transport import Copied
 from oakum.verbs.catalogue import ListedImage
@@ -45,6 +46,8 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     """How long the build took, without pushing."""
     platforms: tuple[PlatformImage, ...] = ()
     """Every image, when several platforms were asked for; the fields above speak of the first."""
+    warnings: tuple[CheckWarning, ...] = ()
+    """What the build checks found."""
 
 
 class PlatformImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +63,39 @@ class PlatformImage(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of its layers, compressed."""
     steps: tuple[StepReport, ...]
     """What became of every instruction."""
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``build --check`` answers."""
+
+    schema: int = SCHEMA
+    """Version of this document's shape."""
+    outcome: Outcome
+    """``done`` without a warning, else ``failed``."""
+    warnings: tuple[CheckWarning, ...]
+    """What the checks found, by line."""
+    error: str = ""
+    """Why a build would stop, where a check ran into it; what stands behind is not checked."""
+    hint: str = ""
+    """What to do about the error."""
+
+
+class OutlineResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``build --call outline`` answers."""
+
+    schema: int = SCHEMA
+    """Version of this document's shape."""
+    outline: Outline
+    """What the target can be given."""
+
+
+class TargetList(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``build --call targets`` answers."""
+
+    schema: int = SCHEMA
+    """Version of this document's shape."""
+    targets: tuple[Target, ...]
+    """The stages of the Dockerfile, in order."""
 
 
 class BumpResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +223,18 @@ def build_result(
             )
             for one in images
         ),
+        warnings=built.warnings,
+    )
+
+
+def check_result(checked: Checked) -> CheckResult:
+    """The answer of ``build --check``."""
+    error = checked.error
+    return CheckResult(
+        outcome="failed" if checked.warnings or error else "done",
+        warnings=checked.warnings,
+        error=error.what if error else "",
+        hint=error.todo if error else "",
     )
 
 
@@ -206,6 +254,9 @@ def copy_result(copied: Copied, source: str, place: str) -> CopyResult:
 
 DOCUMENTS: dict[str, Any] = {
     "build": BuildResult,
+    "build-check": CheckResult,
+    "build-outline": OutlineResult,
+    "build-targets": TargetList,
     "bump": BumpResult,
     "copy": CopyResult,
     "failure": Failure,

@@ -12,7 +12,7 @@ from oakum.builder import sandbox
 from oakum.builder.images import Images
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.snapshot import Snapshots
-from oakum.builder.state import DEFAULT_PATH
+from oakum.dockerfile import DEFAULT_PATH
 from oakum.layer import Layer
 from oakum.oci import Config
 from oakum.progress import Event, Progress, silent

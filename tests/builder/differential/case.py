@@ -73,9 +73,9 @@ class Case(msgspec.Struct, frozen=True):
         return {what: reason for what, _, reason in split}
 
 
-def read_cases() -> list[Case]:
-    """Every case there is, by topic."""
-    return [case for path in sorted(PLACE.glob("cases/*.txt")) for case in _read(path)]
+def read_cases(place: Path = PLACE / "cases") -> list[Case]:
+    """Every case of the files in `place`, by topic."""
+    return [case for path in sorted(place.glob("*.txt")) for case in _read(path)]
 
 
 def _read(path: Path) -> list[Case]:
