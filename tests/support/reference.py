@@ -74,7 +74,8 @@ class Reference:
         command += ["env", "-i", "PATH=/usr/sbin:/usr/bin", f"HOME={self.place}"]
         command += [f"DOCKER_HOST=unix://{self.place}/sock", "docker", "buildx", "build"]
         command += ["--network=host", "--provenance=false", "--progress=plain", *words]
-        done = subprocess.run([*command, str(context)], capture_output=True, text=True)
+        command.append(str(context))
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
             raise Failed(lines[-1] if lines else done.stderr)

@@ -57,10 +57,11 @@ class Directory:
             self._require(plain, pattern)
             return [plain]
         directory = self.resolve(plain)
-        if not (self.root / directory).is_dir():
+        hidden = directory and not self.sees(directory) and not self._holds(directory)
+        if hidden or not (self.root / directory).is_dir():
             raise BuildError(
                 f"{pattern!r}: /{plain} is not found in the build context {self.root}",
-                "check the directories before the wildcard",
+                "check the directories before the wildcard, and .dockerignore",
             )
         found = matches(directory, wild, self._names)
         return [path for path in found if self.sees(path) or self._holds(path)]

@@ -10,7 +10,10 @@ import posixpath
 import re
 from collections.abc import Sequence
 
+from oakum.builder.wildcards import component_regex
 from oakum.errors import DockerfileError
+
+_BEFORE_STAR = re.compile(r"\**(?:\\.|\[(?:\\.|[^\]\\])*\]?|[^*\[\\]|\\$)*", re.DOTALL)
 
 
 def parse_patterns(raw: bytes) -> tuple[str, ...]:
@@ -39,6 +42,9 @@ def pattern_regex(pattern: str, *, tail: bool = False) -> re.Pattern[str]:
 
     ``*`` and ``?`` stop at ``/``; ``**`` does not; a backslash takes the next character as it is.
     """
+    # Moby's matcher has filepath.Match look for mistakes first, which stops behind the first star.
+    before = _BEFORE_STAR.match(pattern)
+    component_regex(before[0] if before else "")
     out = ""
     at = 0
     while at < len(pattern):

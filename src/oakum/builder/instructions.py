@@ -6,7 +6,6 @@ frontend, so that tools which read them understand oakum's images.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 import signal
@@ -30,6 +29,11 @@ _SIGNALS = {
     *(f"RTMIN+{number}" for number in range(1, 16)),
     *(f"RTMAX-{number}" for number in range(1, 15)),
 }
+_ESCAPES = {
+    **dict(zip("\a\b\f\n\r\t\v", (rf"\{letter}" for letter in "abfnrtv"), strict=True)),
+    "\\": r"\\",
+    '"': r"\"",
+}
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
@@ -38,7 +42,19 @@ def _mistake(instruction: Instruction, why: str, hint: str = "") -> DockerfileEr
 
 
 def _array(words: Sequence[str]) -> str:
-    return "[" + " ".join(json.dumps(word, ensure_ascii=False) for word in words) + "]"
+    return "[" + " ".join(f'"{"".join(map(_quoted, word))}"' for word in words) + "]"
+
+
+def _quoted(character: str) -> str:
+    """A character as Go's ``strconv.Quote`` shows it."""
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def command_of(state: StageState, instruction: Instruction) -> list[str]:
@@ -214,7 +230,6 @@ def declare_args(
     """ARG: the value given on the command line, else the default here, else the global one."""
     shown = []
     for name, default in parse_args(instruction):
-        name = expand(name)
         value = expand(default) if default is not None else None
         if name in given:
             value = given[name]
