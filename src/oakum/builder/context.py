@@ -64,7 +64,10 @@ class Directory:
                 "check the directories before the wildcard, and .dockerignore",
             )
         found = matches(directory, wild, self._names)
-        return [path for path in found if self.sees(path) or self._holds(path)]
+        seen = [path for path in found if self.sees(path) or self._holds(path)]
+        for path in seen:
+            self._require(path, path)
+        return seen
 
     def _names(self, directory: str) -> list[str]:
         where = self.root / directory
@@ -98,7 +101,7 @@ class Directory:
         return any(True for _ in inside)
 
     def resolve(self, path: str) -> str:
-        """The path with symlinks followed inside the context."""
+        """The path with symlinks followed inside the context; those that are ignored are not."""
         done: list[str] = []
         todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
         links = 0
@@ -108,7 +111,7 @@ class Directory:
                 done[-1:] = []
                 continue
             where = self.root.joinpath(*done, part)
-            if where.is_symlink():
+            if where.is_symlink() and self.sees("/".join([*done, part])):
                 links += 1
                 if links > _MAX_LINKS:
                     raise BuildError(f"{path!r} has too many symbolic links", "check them")

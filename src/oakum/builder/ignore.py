@@ -29,10 +29,10 @@ def parse_patterns(raw: bytes) -> tuple[str, ...]:
         negated = pattern.startswith("!")
         if negated:
             pattern = pattern[1:].strip()
-        if negated and not pattern:
-            raise DockerfileError('illegal exclusion pattern: "!"', "write a pattern behind it")
         if pattern:
             pattern = posixpath.normpath(pattern).lstrip("/")
+        if negated and not pattern:
+            raise DockerfileError('illegal exclusion pattern: "!"', "write a pattern behind it")
         patterns.append(("!" if negated else "") + pattern)
     return tuple(patterns)
 

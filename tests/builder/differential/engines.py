@@ -70,7 +70,7 @@ class BuildKit(Engine):
         except Failed as error:
             return self.shown(Record(error=str(error).replace(str(context), "CONTEXT")))
         with tarfile.open(out) as tar:
-            return self.shown(_oci_record(tar, self.base))
+            return self.shown(oci_record(tar, self.base))
 
 
 class Oakum(Engine):
@@ -139,7 +139,8 @@ def _secret(text: str) -> Secret:
     return Secret(fields["id"], Path(fields["src"]))
 
 
-def _oci_record(tar: tarfile.TarFile, base: Files) -> Record:
+def oci_record(tar: tarfile.TarFile, base: Files) -> Record:
+    """The record of an image in an OCI archive."""
     def blob(digest: str) -> bytes:
         file = tar.extractfile(f"blobs/{digest.replace(':', '/')}")
         assert file is not None
