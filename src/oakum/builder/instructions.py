@@ -130,14 +130,15 @@ def _maintainer(state: StageState, instruction: Instruction, expand: Expand) -> 
 
 def _expose(state: StageState, instruction: Instruction, expand: Expand) -> None:
     ports = dict(state.runtime.get("ExposedPorts") or {})
-    words = [word for argument in instruction.arguments for word in expand(argument).split()]
+    arguments = sorted(instruction.arguments)
+    words = [word for argument in arguments for word in expand(argument).split()]
     named = []
     for word in words:
         for port in _ports(instruction, word):
             ports[port] = {}
             named.append(port)
     state.runtime["ExposedPorts"] = dict(sorted(ports.items()))
-    state.add_history(f"EXPOSE [{' '.join(sorted(named))}]", empty=True)
+    state.add_history(f"EXPOSE [{' '.join(named)}]", empty=True)
 
 
 def _ports(instruction: Instruction, word: str) -> list[str]:
@@ -146,8 +147,8 @@ def _ports(instruction: Instruction, word: str) -> list[str]:
         why = f"invalid port or protocol {word!r}"
         raise _mistake(instruction, why, "write 80, 80/tcp or 8000-8010")
     first, last = int(match[1]), int(match[2] or match[1])
-    if not (0 < first <= last <= 65535):
-        raise _mistake(instruction, f"invalid port {word!r}", "ports are 1 to 65535")
+    if not (first <= last <= 65535):
+        raise _mistake(instruction, f"invalid port {word!r}", "ports are 0 to 65535")
     return [f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1)]
 
 
