@@ -29,7 +29,7 @@ def test_random_builds_are_what_buildkit_makes_of_them(number: int, both: Both) 
 
 @pytest.mark.parametrize("number", range(2))
 def test_random_words_mean_what_they_mean_to_buildkit(number: int, both: Both) -> None:
-    assert [shown(*found) for found in words(both, number, 100)] == []
+    assert [shown(*found) for found in words(both, number, 200)] == []
 
 
 def test_random_ignore_files_leave_out_what_they_leave_out_of_buildkits_context(both: Both) -> None:
