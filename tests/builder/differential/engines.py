@@ -66,7 +66,7 @@ class BuildKit(Engine):
             for name in case.named("image"):
                 file = context / f"{name}.Dockerfile"
                 self.reference.build(context, f"--file={file}", f"--tag={name}")
-            self.reference.build(context, *words, f"--output=type=oci,dest={out}")
+            self.reference.build(context, "--no-cache", *words, f"--output=type=oci,dest={out}")
         except Failed as error:
             return self.shown(Record(error=str(error).replace(str(context), "CONTEXT")))
         with tarfile.open(out) as tar:
