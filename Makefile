@@ -8,7 +8,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEMO := runc uidmap mmdebstrap docker-registry xz-utils zstd ca-certificates python3-venv
 SYSTEM := $(DEMO) bubblewrap busybox-static skopeo umoci buildah docker.io iproute2
 
-.PHONY: venv system demo-system test lint format records demo bench docs clean
+.PHONY: venv system demo-system test lint format records explore demo bench docs clean
 
 $(BIN)/oakum: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,10 @@ format: venv
 records: system venv
 	cd tests && ../$(BIN)/python -m builder.differential.make_records
 	cd tests && ../$(BIN)/python -m support.check_cases
+
+# Random builds by both until something differs: make explore EXPLORE="--minutes 60 --seed 1".
+explore: system venv
+	cd tests && ../$(BIN)/python -m builder.differential.explore $(EXPLORE)
 
 demo: demo-system venv
 	PYTHONPATH=tests $(BIN)/python demo/demo.py

@@ -91,7 +91,7 @@ class Reference:
         command += ["env", "-i", "PATH=/usr/sbin:/usr/bin", f"HOME={self.place}"]
         command += [f"DOCKER_HOST=unix://{self.place}/sock", "docker", "buildx", "build"]
         command += ["--progress=plain", *words, str(context)]
-        return subprocess.run(command, capture_output=True, text=True)
+        return subprocess.run(command, capture_output=True, text=True, errors="replace")
 
     def answers(self) -> bool:
         """Whether the daemon takes builds yet."""

@@ -57,13 +57,17 @@ class Directory:
             self._require(plain, pattern)
             return [plain]
         directory = self.resolve(plain)
-        if not (self.root / directory).is_dir():
+        hidden = directory and not self.sees(directory) and not self._holds(directory)
+        if hidden or not (self.root / directory).is_dir():
             raise BuildError(
                 f"{pattern!r}: /{plain} is not found in the build context {self.root}",
-                "check the directories before the wildcard",
+                "check the directories before the wildcard, and .dockerignore",
             )
         found = matches(directory, wild, self._names)
-        return [path for path in found if self.sees(path) or self._holds(path)]
+        seen = [path for path in found if self.sees(path) or self._holds(path)]
+        for path in seen:
+            self._require(path, path)
+        return seen
 
     def _names(self, directory: str) -> list[str]:
         where = self.root / directory
@@ -97,7 +101,7 @@ class Directory:
         return any(True for _ in inside)
 
     def resolve(self, path: str) -> str:
-        """The path with symlinks followed inside the context."""
+        """The path with symlinks followed inside the context; those that are ignored are not."""
         done: list[str] = []
         todo = [part for part in reversed(path.split("/")) if part not in ("", ".")]
         links = 0
@@ -107,7 +111,7 @@ class Directory:
                 done[-1:] = []
                 continue
             where = self.root.joinpath(*done, part)
-            if where.is_symlink():
+            if where.is_symlink() and self.sees("/".join([*done, part])):
                 links += 1
                 if links > _MAX_LINKS:
                     raise BuildError(f"{path!r} has too many symbolic links", "check them")

@@ -78,7 +78,7 @@ class CopyPlan:
         self._existing = existing
         self._owner = change.owner or (0, 0)
         octal = change.mode.octal if change.mode is not None else None
-        self._new_mode = _NEW_DIRECTORY if octal is None else octal & 0o777
+        self._new_mode = _NEW_DIRECTORY if octal is None else octal & _NEW_DIRECTORY
 
     def add(self, sources: Sequence[Source], destination: Destination) -> None:
         """Plan the copy of all `sources`."""

@@ -6,7 +6,6 @@ frontend, so that tools which read them understand oakum's images.
 
 from __future__ import annotations
 
-import json
 import posixpath
 import re
 import signal
@@ -30,6 +29,11 @@ _SIGNALS = {
     *(f"RTMIN+{number}" for number in range(1, 16)),
     *(f"RTMAX-{number}" for number in range(1, 15)),
 }
+_ESCAPES = {
+    **dict(zip("\a\b\f\n\r\t\v", (rf"\{letter}" for letter in "abfnrtv"), strict=True)),
+    "\\": r"\\",
+    '"': r"\"",
+}
 _PORT = re.compile(r"(\d+)(?:-(\d+))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 
 
@@ -38,7 +42,19 @@ def _mistake(instruction: Instruction, why: str, hint: str = "") -> DockerfileEr
 
 
 def _array(words: Sequence[str]) -> str:
-    return "[" + " ".join(json.dumps(word, ensure_ascii=False) for word in words) + "]"
+    return "[" + " ".join(f'"{"".join(map(_quoted, word))}"' for word in words) + "]"
+
+
+def _quoted(character: str) -> str:
+    """A character as Go's ``strconv.Quote`` shows it."""
+    if character in _ESCAPES:
+        return _ESCAPES[character]
+    if character.isprintable():
+        return character
+    code = ord(character)
+    if code < 0x80:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def command_of(state: StageState, instruction: Instruction) -> list[str]:
@@ -114,14 +130,15 @@ def _maintainer(state: StageState, instruction: Instruction, expand: Expand) -> 
 
 def _expose(state: StageState, instruction: Instruction, expand: Expand) -> None:
     ports = dict(state.runtime.get("ExposedPorts") or {})
-    words = [word for argument in instruction.arguments for word in expand(argument).split()]
+    arguments = sorted(instruction.arguments)
+    words = [word for argument in arguments for word in expand(argument).split()]
     named = []
     for word in words:
         for port in _ports(instruction, word):
             ports[port] = {}
             named.append(port)
     state.runtime["ExposedPorts"] = dict(sorted(ports.items()))
-    state.add_history(f"EXPOSE [{' '.join(sorted(named))}]", empty=True)
+    state.add_history(f"EXPOSE [{' '.join(named)}]", empty=True)
 
 
 def _ports(instruction: Instruction, word: str) -> list[str]:
@@ -130,8 +147,8 @@ def _ports(instruction: Instruction, word: str) -> list[str]:
         why = f"invalid port or protocol {word!r}"
         raise _mistake(instruction, why, "write 80, 80/tcp or 8000-8010")
     first, last = int(match[1]), int(match[2] or match[1])
-    if not (0 < first <= last <= 65535):
-        raise _mistake(instruction, f"invalid port {word!r}", "ports are 1 to 65535")
+    if not (first <= last <= 65535):
+        raise _mistake(instruction, f"invalid port {word!r}", "ports are 0 to 65535")
     return [f"{port}/{(match[3] or 'tcp').lower()}" for port in range(first, last + 1)]
 
 
@@ -214,7 +231,6 @@ def declare_args(
     """ARG: the value given on the command line, else the default here, else the global one."""
     shown = []
     for name, default in parse_args(instruction):
-        name = expand(name)
         value = expand(default) if default is not None else None
         if name in given:
             value = given[name]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from oakum.dockerfile.text import is_space
 from oakum.errors import DockerfileError
 
 _SPECIAL = "@*#?-$!0"
 _NESTING = 100
+_TEMPLATE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 
 
 class ExpandError(DockerfileError):
@@ -256,8 +257,10 @@ class _Lexer:
         self.names.add(name)
         if self.raw:
             return ""
-        regex = self.regex(pattern, True)
-        return re.sub(regex, lambda _: replacement, value, count=0 if every else 1)
+        regex = re.compile(self.regex(pattern, True))
+        if every:
+            return _replace_all(regex, value, replacement)
+        return regex.sub(lambda _: replacement, value, count=1)
 
     def trimmed(self, value: str, modifier: str, pattern: str) -> str:
         """``#`` and ``##`` take a prefix away, ``%`` and ``%%`` a suffix; doubled, the longest."""
@@ -292,6 +295,28 @@ class _Lexer:
             else:
                 out.append(re.escape(character))
         return "".join(out)
+
+
+def _replace_all(regex: re.Pattern[str], value: str, template: str) -> str:
+    """Go's ``ReplaceAllString``: ``$0`` in the template is what matched, ``$$`` a dollar.
+
+    An empty match right behind another match is none.
+    """
+    result: list[str] = []
+    at = 0
+    for match in regex.finditer(value):
+        if match.end() > at or match.end() == 0:
+            result += value[at : match.start()], _TEMPLATE.sub(_filled(match[0]), template)
+            at = match.end()
+    return "".join([*result, value[at:]])
+
+
+def _filled(matched: str) -> Callable[[re.Match[str]], str]:
+    def fill(reference: re.Match[str]) -> str:
+        name = reference[1] or reference[2]
+        return {"0": matched, None: "$"}.get(name, "")
+
+    return fill
 
 
 class _Words:

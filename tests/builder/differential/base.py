@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-_TIME = 1_600_000_000
+BASE_TIME = 1_600_000_000
+"""Time of the base image's files."""
 _PROGRAMS = (
     "ash awk basename cat chgrp chmod chown cp cut date dd df dirname echo egrep env expr false "
     "find getfattr grep head hostname id install ln ls md5sum mkdir mkfifo mknod mktemp mv nproc "
@@ -70,7 +71,7 @@ def _add(
     link: str = "",
 ) -> None:
     member = tarfile.TarInfo(path)
-    member.type, member.mode, member.mtime = kind, mode, _TIME
+    member.type, member.mode, member.mtime = kind, mode, BASE_TIME
     member.size, member.linkname = len(data), link
     if path.startswith("home/app"):
         member.uid, member.gid = 1000, 1001

@@ -53,7 +53,7 @@ class BuildKit(Engine):
 
     def __init__(self, place: Path, server: str, reference: Reference) -> None:
         super().__init__(place, server)
-        self._reference = reference
+        self.reference = reference
         reference.build(self.place / "base", "--tag=base")
 
     def record(self, case: Case) -> Record:
@@ -65,12 +65,12 @@ class BuildKit(Engine):
         try:
             for name in case.named("image"):
                 file = context / f"{name}.Dockerfile"
-                self._reference.build(context, f"--file={file}", f"--tag={name}")
-            self._reference.build(context, *words, f"--output=type=oci,dest={out}")
+                self.reference.build(context, f"--file={file}", f"--tag={name}")
+            self.reference.build(context, "--no-cache", *words, f"--output=type=oci,dest={out}")
         except Failed as error:
             return self.shown(Record(error=str(error).replace(str(context), "CONTEXT")))
         with tarfile.open(out) as tar:
-            return self.shown(_oci_record(tar, self.base))
+            return self.shown(oci_record(tar, self.base))
 
 
 class Oakum(Engine):
@@ -139,7 +139,9 @@ def _secret(text: str) -> Secret:
     return Secret(fields["id"], Path(fields["src"]))
 
 
-def _oci_record(tar: tarfile.TarFile, base: Files) -> Record:
+def oci_record(tar: tarfile.TarFile, base: Files) -> Record:
+    """The record of an image in an OCI archive."""
+
     def blob(digest: str) -> bytes:
         file = tar.extractfile(f"blobs/{digest.replace(':', '/')}")
         assert file is not None

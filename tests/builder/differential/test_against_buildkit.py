@@ -14,7 +14,6 @@ import pytest
 
 from builder.differential.case import PLACE, Case, read_cases
 from builder.differential.engines import BuildKit, Oakum
-from builder.differential.random_case import random_case
 from builder.differential.record import Record, differences
 
 CASES = read_cases()
@@ -53,16 +52,6 @@ def test_oakum_builds_what_buildkit_builds(case: Case, oakum: Oakum) -> None:
 def test_the_kept_record_is_what_buildkit_gives(case: Case, buildkit: BuildKit) -> None:
     found = buildkit.record(case)
     assert differences(kept_record(case), found, buildkit.base) == {}
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_a_random_build_is_what_buildkit_makes_of_it(
-    seed: int, oakum: Oakum, buildkit: BuildKit
-) -> None:
-    case = random_case(seed)
-    expected = buildkit.record(case)
-    found, _ = oakum.record(case)
-    assert differences(expected, found, oakum.base) == {}, case.sections["Dockerfile"]
 
 
 def test_records_of_cases_that_are_gone_are_gone() -> None:
