@@ -13,13 +13,13 @@ import msgspec
 
 from oakum.builder import sandbox
 from oakum.builder.cache import StepResult
-from oakum.builder.downloads import Offer, unrecorded
 from oakum.builder.lock_pins import apt_files, broken_promises
 from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
 from oakum.builder.preflight import check_pins, recorded_files
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.stack import identity
 from oakum.builder.state import PROXY_ARGS, StageState
+from oakum.builder.step_downloads import Offer, unrecorded
 from oakum.builder.steps import Found, NotCached, Stages, Workshop, check_flags
 from oakum.dockerfile import (
     Heredoc,

@@ -12,13 +12,13 @@ import msgspec
 from oakum.builder.cache import BuildCache, StepResult
 from oakum.builder.cache_import import ImportedCache
 from oakum.builder.context import Directory
-from oakum.builder.downloads import Downloads
 from oakum.builder.images import Images
 from oakum.builder.layering import Layering
 from oakum.builder.request import BuildRequest
 from oakum.builder.sandbox import Runtime, find_runtime
 from oakum.builder.snapshot import Snapshots
 from oakum.builder.state import StageState
+from oakum.builder.step_downloads import Downloads
 from oakum.dockerfile import Dockerfile, Instruction, Mention, mentions
 from oakum.errors import OakumError, Unsupported
 from oakum.layer import Layer, LayerIndex
