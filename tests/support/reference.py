@@ -17,7 +17,7 @@ import pytest
 from support.roots import MADE, mirror
 
 SUITE = "forky"
-_PACKAGES = "docker.io,docker-cli,docker-buildx,mount,xz-utils"
+_PACKAGES = "docker.io,docker-cli,docker-buildx,git,mount,xz-utils"
 _START = """
 set -e
 mount --make-rprivate /
@@ -39,12 +39,12 @@ def docker_root() -> Path:
     """The root with docker in it, made once per machine."""
     if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
         pytest.skip("making a Debian root needs root and mmdebstrap")
-    made = MADE / f"docker-{SUITE}"
+    made = MADE / f"docker-git-{SUITE}"
     MADE.mkdir(parents=True, exist_ok=True)
-    with (MADE / f"docker-{SUITE}.lock").open("w") as lock:
+    with (MADE / f"docker-git-{SUITE}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.is_dir():
-            part = MADE / f"docker-{SUITE}.part"
+            part = MADE / f"docker-git-{SUITE}.part"
             shutil.rmtree(part, ignore_errors=True)
             command = ["mmdebstrap", "--variant=essential", "--format=directory"]
             command += [f"--include={_PACKAGES}", '--aptopt=Acquire::Check-Valid-Until "false"']
@@ -68,17 +68,18 @@ class Reference:
         self.place = place
         self._process = process
 
-    def build(self, context: Path, *words: str) -> str:
+    def build(self, context: Path | str, *words: str, stdin: bytes = b"") -> str:
         """``docker buildx build``; raises `Failed` with the last line of what it says."""
         command = ["nsenter", f"--target={self._process.pid}", "--mount", "--root", "--wdns=/"]
         command += ["env", "-i", "PATH=/usr/sbin:/usr/bin", f"HOME={self.place}"]
         command += [f"DOCKER_HOST=unix://{self.place}/sock", "docker", "buildx", "build"]
         command += ["--network=host", "--provenance=false", "--progress=plain", *words]
-        done = subprocess.run([*command, str(context)], capture_output=True, text=True)
+        done = subprocess.run([*command, str(context)], capture_output=True, input=stdin)
+        said = done.stderr.decode("utf-8", "replace")
         if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-            raise Failed(lines[-1] if lines else done.stderr)
-        return done.stderr
+            lines = [line for line in said.splitlines() if line.startswith("ERROR: ")]
+            raise Failed(lines[-1] if lines else said)
+        return said
 
     def answers(self) -> bool:
         """Whether the daemon takes builds yet."""

@@ -7,9 +7,11 @@ from oakum.builder.build import (
     lock_path,
     read_dockerfile,
     read_lock,
+    require_own_sources,
 )
 from oakum.builder.export import export
 from oakum.builder.images import Image, Images
+from oakum.builder.places import Place, opened_context, parse_place
 from oakum.builder.prune import Pruned, prune
 from oakum.builder.request import BuildRequest, Secret
 from oakum.builder.run_step import run_mark
@@ -23,6 +25,7 @@ __all__ = [
     "Image",
     "Images",
     "NotCached",
+    "Place",
     "Pruned",
     "Secret",
     "StageState",
@@ -31,9 +34,12 @@ __all__ = [
     "dockerfile_path",
     "export",
     "lock_path",
+    "opened_context",
+    "parse_place",
     "platform_args",
     "prune",
     "read_dockerfile",
     "read_lock",
+    "require_own_sources",
     "run_mark",
 ]

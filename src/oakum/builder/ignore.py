@@ -9,8 +9,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
-from oakum.errors import DockerfileError
+from oakum.errors import BuildError, DockerfileError
 
 
 def parse_patterns(raw: bytes) -> tuple[str, ...]:
@@ -119,3 +120,13 @@ class Ignore:
             if negated == ignored and regex.fullmatch(path):
                 ignored = not negated
         return ignored
+
+
+def read_ignore_file(path: Path) -> Ignore:
+    """The rules of an ignore file; none where there is no such file."""
+    try:
+        return Ignore(parse_patterns(path.read_bytes()))
+    except FileNotFoundError:
+        return Ignore(())
+    except OSError as error:
+        raise BuildError(f"cannot read {path}: {error.strerror}", "check it") from error

@@ -11,9 +11,10 @@ from pathlib import Path
 import msgspec
 
 from oakum.builder.context import Directory
-from oakum.builder.ignore import Ignore, parse_patterns
+from oakum.builder.ignore import Ignore, read_ignore_file
 from oakum.builder.images import Images, reference_of
 from oakum.builder.location import located, plain_kind
+from oakum.builder.places import is_image, named_directory
 from oakum.builder.stack import Stack
 from oakum.builder.stage_builder import StageBuilder, Stopped, platform_args, stage_name
 from oakum.builder.stage_graph import StageGraph
@@ -30,7 +31,7 @@ from oakum.dockerfile import (
     parse_dockerfile,
     stages,
 )
-from oakum.errors import BuildError, DockerfileError, OakumError, Unsupported, UsageError
+from oakum.errors import BuildError, DockerfileError, OakumError, UsageError
 from oakum.oci import Platform, parse_platform
 from oakum.progress import Event
 
@@ -220,19 +221,22 @@ class Solver:
             root = self._request.context
             if root is None:
                 return None
-            return Directory(self._shop.store, root, self._ignore(root))
+            owners = self._request.context_owners
+            return Directory(self._shop.store, root, self._ignore(root), unpacked=owners)
         place = self._request.contexts.get(name)
-        if place is None or "://" in place:
+        if place is None or is_image(place):
             return None
-        root = Path(place).absolute()
-        if not root.is_dir():
-            raise UsageError(f"--build-context {name}: {root} is not a directory", "check it")
-        return Directory(self._shop.store, root, _ignore_file(root / ".dockerignore"))
+        shop = self._shop
+        return named_directory(shop.store, self._request, shop.repositories, name, place)
 
     def _ignore(self, root: Path) -> Ignore:
-        file = self._request.dockerfile or root / "Dockerfile"
-        own = file.with_name(file.name + ".dockerignore")
-        return _ignore_file(own if own.is_file() else root / ".dockerignore")
+        if not self._request.ignores:
+            return Ignore(())
+        beside = self._request.dockerfile
+        if beside is None and not self._request.origin:
+            beside = root / "Dockerfile"
+        own = beside.with_name(f"{beside.name}.dockerignore") if beside else None
+        return read_ignore_file(own if own and own.is_file() else root / ".dockerignore")
 
     def image_of(self, name: str) -> StageState:
         """The state of an image that something is copied from."""
@@ -302,14 +306,9 @@ class Solver:
 
     def _image(self, name: str, platform: Platform) -> StageState:
         plain = name
-        if name.startswith(("docker-image://", "oci-layout://")):
+        if is_image(name):
             plain = name.removeprefix("docker-image://")
             plain = plain.replace("oci-layout://", "oci:", 1)
-        elif "://" in name:
-            raise Unsupported(
-                f"a build context at {name[:120]} is not built yet",
-                "name a directory, docker-image://… or oci-layout://…",
-            )
         lock = self._request.lock
         locked = lock.base(plain, str(platform)) if lock else None
         refresh = self._request.pull and locked is None
@@ -367,12 +366,3 @@ def _seconds(created: str | None) -> int:
         return max(0, int(datetime.fromisoformat(created[:19] + "+00:00").timestamp()))
     except ValueError:
         return 0
-
-
-def _ignore_file(path: Path) -> Ignore:
-    try:
-        return Ignore(parse_patterns(path.read_bytes()))
-    except FileNotFoundError:
-        return Ignore(())
-    except OSError as error:
-        raise BuildError(f"cannot read {path}: {error.strerror}", "check it") from error

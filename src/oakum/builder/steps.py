@@ -11,8 +11,10 @@ import msgspec
 
 from oakum.builder.cache import BuildCache, StepResult
 from oakum.builder.context import Directory
+from oakum.builder.downloads import Downloads
 from oakum.builder.images import Images
 from oakum.builder.layering import Layering
+from oakum.builder.repositories import Repositories
 from oakum.builder.request import BuildRequest
 from oakum.builder.sandbox import Runtime, find_runtime
 from oakum.builder.snapshot import Snapshots
@@ -96,6 +98,8 @@ class Workshop:
         self.snapshots = Snapshots(store, images.fetch)
         self.layering = Layering(store, request.compression)
         self.cancelled = threading.Event()
+        self.downloads = Downloads(store, request, self.cancelled.is_set)
+        self.repositories = Repositories(store, request, self.cancelled.is_set)
         self._runtime: Runtime | None = None
         self._runtime_lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(request.jobs)

@@ -11,7 +11,7 @@ from oakum.cli import options as o
 from oakum.cli import requests as r
 
 if TYPE_CHECKING:
-    from oakum.builder import Built
+    from oakum.builder import Built, parse_place
     from oakum.verbs import Outcome, Published
 
 EXAMPLES = """
@@ -26,7 +26,7 @@ Examples:
 
 
 def build(
-    context: Annotated[Path, typer.Argument(help="Directory of the build context.")],
+    context: o.Context,
     tag: o.Tags = [],
     file: o.Dockerfile = None,
     build_arg: o.BuildArgs = [],
@@ -75,9 +75,8 @@ def build(
 
     check_format(format_)
     registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
+    place = parse_place(context)
     request = r.build_request(
-        context,
-        dockerfile=file,
         arguments=build_arg,
         target=target,
         platform=platform,
@@ -92,7 +91,6 @@ def build(
         no_cache_filter=no_cache_filter,
         pull=pull,
     )
-    request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     names = r.references(tag)
     outputs = parse_outputs(output, load=load)
     piped = any(output.dest == "-" for output in outputs)
@@ -100,7 +98,12 @@ def build(
         raise UsageError("standard output has the tar, not JSON", "use --result-file FILE")
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
-    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+    with (
+        opened_store(runs_steps=True) as store,
+        watching(progress, quiet) as watch,
+        r.opened_context(store, request, place, file) as request,
+    ):
+        request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
         from oakum.verbs import build_result, publish, remember_lines
 
         before = [store.names.get(name) for name in names]

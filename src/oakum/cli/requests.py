@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from oakum.errors import UsageError
 
 if TYPE_CHECKING:
-    from oakum.builder import BuildRequest, Secret
+    from oakum.builder import BuildRequest, Place, Secret
     from oakum.fixes.ignore import Ignore
     from oakum.oci import Platform, Reference
+    from oakum.store import Store
     from oakum.transport import RegistryOptions
     from oakum.verbs import BumpOptions, Plan, RepositoryOptions, Scan, Selection
 
@@ -182,9 +184,7 @@ def host_of(text: str) -> tuple[str, str]:
 
 
 def build_request(
-    context: Path,
     *,
-    dockerfile: Path | None,
     arguments: list[str],
     target: str | None,
     platform: str | None,
@@ -199,18 +199,14 @@ def build_request(
     no_cache_filter: Sequence[str] = (),
     pull: bool = False,
 ) -> BuildRequest:
-    """The build that the options of ``build`` and ``rebuild`` describe."""
+    """The build that options describe, without its context and Dockerfile."""
     from oakum.builder import BuildRequest
     from oakum.oci import host_platform
 
     if network not in ("default", "host", "none"):
         raise UsageError(f"unknown network {network!r}", "default, host or none")
-    if not context.is_dir():
-        what = "is not a directory" if context.exists() else "does not exist"
-        raise UsageError(f"the build context {context} {what}", "name a directory")
     return BuildRequest(
-        context=context.resolve(),
-        dockerfile=dockerfile.absolute() if dockerfile else None,
+        context=None,
         build_args=build_args(arguments),
         target=target,
         platform=platform_of(platform) or host_platform(),
@@ -226,6 +222,20 @@ def build_request(
         source_date_epoch=_epoch(),
         runtime=sandbox,
     )
+
+
+def opened_context(
+    store: Store, request: BuildRequest, place: Place, file: str | None
+) -> AbstractContextManager[BuildRequest]:
+    """The request with the context and the Dockerfile, which may come from standard input."""
+    import io
+    import sys
+
+    from oakum.builder import opened_context
+
+    # Who starts a program may have closed its standard input.
+    stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()
+    return opened_context(store, request, place, file, stdin)
 
 
 def _epoch() -> int | None:
