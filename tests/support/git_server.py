@@ -6,7 +6,10 @@ import base64
 import os
 import shutil
 import subprocess
-from http.server import BaseHTTPRequestHandler
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -128,3 +131,71 @@ def _allowed(handler: BaseHTTPRequestHandler) -> bool:
     given = handler.headers.get("Authorization") or ""
     login = f"x-access-token:{TOKEN}"
     return given.lower() == f"basic {base64.b64encode(login.encode()).decode()}".lower()
+
+
+class GitServer(ThreadingHTTPServer):
+    """A server of the repositories that remembers what it was asked, and what git then ran as."""
+
+    daemon_threads = True
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.root = place
+        self.asked: list[str] = []
+        self.commands: list[bytes] = []
+        self.redirect = ""
+        make_repositories(place)
+
+    @property
+    def url(self) -> str:
+        """Where the repositories are."""
+        return f"http://127.0.0.1:{self.server_address[1]}/git"
+
+    def change(self, name: str, script: str) -> None:
+        """Commit more to a repository."""
+        repository = self.root / "git" / f"{name}.git"
+        work = self.root / "work"
+        run(self.root, f"git clone -q {repository} work")
+        run(work, f"{script}\ngit push -q --force --tags {repository} HEAD:main")
+        shutil.rmtree(work)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: GitServer
+
+    def do_GET(self) -> None:
+        server = self.server
+        server.asked.append(f"{self.path} {self.headers.get('Authorization') or ''}")
+        server.commands += _commands()
+        if server.redirect:
+            self.send_response(301)
+            self.send_header("Location", server.redirect + self.path)
+            self.end_headers()
+            return
+        answer(self, server.root)
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _commands() -> list[bytes]:
+    """The command lines of this machine, which every user of it can read."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            found.append(path.read_bytes())
+        except OSError:
+            continue
+    return found
+
+
+@contextmanager
+def running_git_server(place: Path) -> Iterator[GitServer]:
+    """A git server on 127.0.0.1."""
+    place.mkdir(parents=True, exist_ok=True)
+    with GitServer(place) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        yield server
+        server.shutdown()

@@ -43,6 +43,8 @@ _CONFIG = {
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _GITHUB = ("https://github.com/", "https://www.github.com/")
 _WAIT = 0.3
+_IDLE = ("Cloning into", "Please make sure", "and the repository exists", "hint:", "warning:")
+"""What git says besides what happened."""
 
 
 class GitFailed(BuildError):
@@ -206,8 +208,8 @@ class Git:
         for hidden in sorted(self._hidden, key=len, reverse=True):
             text = text.replace(hidden, "***")
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
-        return "; ".join((telling or lines)[-3:])[:600] or "it said nothing"
+        telling = [line for line in lines if not line.startswith(_IDLE)]
+        return "; ".join(telling[-3:])[:600] or "it said nothing"
 
 
 def _ssh_command() -> str:
@@ -229,7 +231,7 @@ def _advice(err: bytes, address: GitAddress) -> str:
         return "check that the host can be reached by ssh"
     if any(words in text for words in ("could not read username", "authentication", "403", "401")):
         return "pass --secret id=GIT_AUTH_TOKEN,env=NAME, or …,src=FILE, with a token for it"
-    if "redirect" in text:
+    if "redirect" in text or "returned error: 30" in text:
         return "use the address that it has now; a token is not sent to another place"
     return "check the address, the ref and the network"
 

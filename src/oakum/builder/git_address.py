@@ -17,6 +17,7 @@ from oakum.errors import DockerfileError
 _PROTOCOL = re.compile(r"([a-zA-Z0-9]+)://")
 _SCP = re.compile(r"[a-zA-Z0-9_-]+@([a-zA-Z0-9.-]+):(.*?)(?:\?(.*?))?(?:#(.*))?", re.DOTALL)
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NO_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[-/]|//|[/.]$|\.lock$")
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PLAIN = ("ref", "tag", "branch", "subdir", "checksum", "commit", "mtime")
@@ -94,6 +95,8 @@ def parse_git_address(text: str) -> GitAddress | None:
         netloc = host
     elif at:
         login = ""
+    if _CONTROL.search(text):
+        raise DockerfileError(f"{_shown(text)!r} is not an address", "leave control characters out")
     plain = urlunsplit(parts._replace(scheme=scheme, netloc=netloc, query="", fragment=""))
     return _with_options(plain, host, unquote(login), parts.query, parts.fragment)
 
@@ -119,6 +122,8 @@ def _with_options(remote: str, host: str, login: str, query: str, fragment: str)
         if name in options:
             ref = _agreed("ref", ref, place + options[name].removeprefix(place))
     subdir = _agreed("subdir", _cleaned(directory), _cleaned(options.get("subdir", "")))
+    if _CONTROL.search(subdir):
+        raise DockerfileError(f"invalid subdir {subdir[:80]!r}", "name a directory")
     if ref and _NO_REF.search(ref):
         raise DockerfileError(f"invalid git ref {ref[:80]!r}", "name a branch, tag or commit")
     if options.get("mtime", "commit") not in ("checkout", "commit"):

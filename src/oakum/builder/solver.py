@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from oakum.builder.context import Directory
+from oakum.builder.copy_step import directory_step
 from oakum.builder.ignore import Ignore, read_ignore_file
 from oakum.builder.images import Images, reference_of
 from oakum.builder.location import located, plain_kind
@@ -66,6 +67,7 @@ class Solver:
         contexts = self._request.contexts
         self._graph = StageGraph(self._stages, self._base_name, contexts, dockerfile.name)
         self._lock = threading.Lock()
+        self._directory_lock = threading.Lock()
         self._futures: dict[int, Future[StageState]] = {}
         self._reports: dict[int, list[StepReport]] = {}
         self._bases: dict[tuple[str, str], LockedBase] = {}
@@ -211,7 +213,8 @@ class Solver:
 
     def directory_of(self, name: str) -> Directory | None:
         """The main build context (empty name), or a named one that is a directory."""
-        with self._lock:
+        # Opening one may take as long as the network does.
+        with self._directory_lock:
             if name not in self._directories:
                 self._directories[name] = self._open_directory(name)
             return self._directories[name]
@@ -285,18 +288,34 @@ class Solver:
         if stage.platform:
             platform = parse_platform(self._expand_global(stage.platform, stage.from_))
         if name in self._request.contexts:
+            directory = self.directory_of(name)
+            if directory is not None:
+                return self._on_directory(stage, directory, platform)
             return self._based(stage, self._request.contexts[name], platform)
         parent = self._graph.base(stage)
         if parent is not None:
             waited = self._await(self._future(parent))
             return waited.child()
         if name == "scratch":
-            state = StageState(platform)
-            state.image_platform = self._request.platform
-            state.runtime["WorkingDir"] = "/"
-            state.require_path()
-            return state
+            return self._empty(platform)
         return self._based(stage, name, platform)
+
+    def _empty(self, platform: Platform) -> StageState:
+        state = StageState(platform)
+        state.image_platform = self._request.platform
+        state.runtime["WorkingDir"] = "/"
+        state.require_path()
+        return state
+
+    def _on_directory(self, stage: Stage, directory: Directory, platform: Platform) -> StageState:
+        """The state of a stage whose base is a named context: its files, and no config."""
+        state = self._empty(platform)
+        result = directory_step(self._shop, directory, stage_name(stage), stage.from_).result
+        state.stack = state.stack.plus(result.layer, result.content)
+        state.lines.append(stage.from_.first_line)
+        state.epoch = result.epoch
+        state.add_history(f"COPY --from={stage.base} / / # buildkit", empty=False)
+        return state
 
     def _based(self, stage: Stage, name: str, platform: Platform) -> StageState:
         """The state of an image that a stage begins with: its layers came by the FROM."""
