@@ -62,7 +62,9 @@ def explained(what: str) -> Iterator[None]:
     """Turn what a damaged archive raises into a `BuildError` that names it."""
     try:
         yield
-    except (InvalidImage, EOFError, lzma.LZMAError, zlib.error) as error:
+    except (InvalidImage, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the machine's; bzip2 knows no other word for damage than an OSError
         why = error.what if isinstance(error, InvalidImage) else str(error)
         why = why.replace("the layer is not a valid archive", "not a valid archive")
         raise BuildError(f"{what}: {why}", "check the archive") from error

@@ -7,6 +7,7 @@ git says is shown without them.
 from __future__ import annotations
 
 import base64
+import functools
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from oakum.builder.git_address import GitAddress
 from oakum.builder.request import BuildRequest
+from oakum.builder.sandbox.process import tied
 from oakum.errors import BuildError
 
 _CONFIG = {
@@ -82,17 +84,15 @@ class Git:
                 "install git",
             )
         command = [program, *words]
-        tied = shutil.which("setpriv")
-        if tied is not None:
-            command = [tied, "--pdeathsig", "KILL", "--", *command]
         env = self._env({**_CONFIG, **self._config, **(config or {})}, own)
         process = subprocess.Popen(
-            command,
+            tied(command) if _can_be_tied() else command,
             cwd=place or self._scratch,
             env=env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,
             umask=0o022,
         )
         out, err = self._finished(process)
@@ -210,6 +210,15 @@ class Git:
         lines = [line.strip() for line in text.splitlines() if line.strip()]
         telling = [line for line in lines if not line.startswith(_IDLE)]
         return "; ".join(telling[-3:])[:600] or "it said nothing"
+
+
+@functools.cache
+def _can_be_tied() -> bool:
+    """Whether git and what it starts can be made to end with oakum, however that ends."""
+    try:
+        return subprocess.run(tied(["true"]), capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def _ssh_command() -> str:

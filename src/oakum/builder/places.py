@@ -62,7 +62,7 @@ def parse_place(text: str) -> Place:
     if text == STDIN:
         return Place(text, "stdin")
     path = Path(text)
-    if path.is_dir():
+    if text and path.is_dir():
         return Place(text, "directory")
     git = parse_git_address(text)
     if git is None and text.startswith("github.com/"):
@@ -71,9 +71,9 @@ def parse_place(text: str) -> Place:
         return Place(text, "git", git)
     if is_web_address(text):
         return Place(text, "http")
-    what = "is not a directory" if path.exists() else "does not exist"
+    what = "is not a directory" if text and path.exists() else "does not exist"
     raise UsageError(
-        f"the build context {text[:200]} {what}",
+        f"the build context {text[:200]!r} {what}",
         "name a directory, -, a git repository (….git) or an http(s) address",
     )
 

@@ -11,7 +11,7 @@ from oakum.cli import options as o
 from oakum.cli import requests as r
 
 if TYPE_CHECKING:
-    from oakum.builder import Built, parse_place
+    from oakum.builder import Built
     from oakum.verbs import Outcome, Published
 
 EXAMPLES = """
@@ -67,6 +67,7 @@ def build(
 ) -> int:
     """Build a Dockerfile, running only the steps whose inputs changed."""
     from oakum.builder import build as build_image
+    from oakum.builder import parse_place
     from oakum.cli.build_outputs import parse_outputs, write_outputs
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
