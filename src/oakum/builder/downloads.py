@@ -19,6 +19,7 @@ import msgspec
 from oakum.builder.request import BuildRequest
 from oakum.errors import BuildError, TransportError, UsageError
 from oakum.oci import Digest
+from oakum.progress import Event, Progress, silent
 from oakum.store import Store
 from oakum.version import version
 
@@ -63,9 +64,14 @@ class Downloads:
     """Downloads of one build."""
 
     def __init__(
-        self, store: Store, request: BuildRequest, stopped: Callable[[], bool] = lambda: False
+        self,
+        store: Store,
+        request: BuildRequest,
+        progress: Progress = silent,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
+        self._progress = progress
         self._request = request
         self._stopped = stopped
 
@@ -146,15 +152,21 @@ class Downloads:
             ) from None
 
     def _keep(self, shown: str, answer: Any) -> Download:
+        task = f"download {shown}"
+        length = answer.headers.get("content-length", "")
+        total = int(length) if length.isdecimal() else None
+        self._progress(Event(task, "start", shown, total=total))
         with self._store.blobs.writing() as writer:
             for piece in answer.iter_bytes(1 << 20):
                 writer.write(piece)
+                self._progress(Event(task, "advance", "", writer.size, total))
                 if writer.size > _MAX_DOWNLOAD:
                     raise BuildError(f"{shown} is larger than 64 GiB", "fetch it in a RUN step")
                 if self._stopped():
                     raise BuildError(f"{shown} was not fetched to its end", "another stage failed")
             size = writer.size
             digest = writer.commit()
+        self._progress(Event(task, "done", "", size, size))
         modified = answer.headers.get("last-modified", "")
         mtime = 0
         with contextlib.suppress(TypeError, ValueError, OverflowError):

@@ -27,6 +27,7 @@ from oakum.builder.request import BuildRequest
 from oakum.dockerfile import LOCK_NAME
 from oakum.errors import BuildError, DockerfileError, UsageError
 from oakum.layer.read import max_layer_bytes
+from oakum.progress import Progress, silent
 from oakum.store import Store, discard, guarded
 
 STDIN = "-"
@@ -86,7 +87,12 @@ def _with_suffix(address: str) -> str:
 
 @contextmanager
 def opened_context(
-    store: Store, request: BuildRequest, place: Place, file: str | None, stdin: BinaryIO
+    store: Store,
+    request: BuildRequest,
+    place: Place,
+    file: str | None,
+    stdin: BinaryIO,
+    progress: Progress = silent,
 ) -> Iterator[BuildRequest]:
     """The request with the context and the Dockerfile that `place` and ``-f FILE`` name.
 
@@ -103,7 +109,7 @@ def opened_context(
         return
     work = Path(tempfile.mkdtemp(prefix="context-", dir=store.place.scratch))
     try:
-        yield _Opening(store, request, place, work, stdin).with_file(file)
+        yield _Opening(store, request, place, work, stdin, progress).with_file(file)
     finally:
         discard(work)
 
@@ -117,14 +123,21 @@ class _Opening:
     """A context that is being made ready below `work`."""
 
     def __init__(
-        self, store: Store, request: BuildRequest, place: Place, work: Path, stdin: BinaryIO
+        self,
+        store: Store,
+        request: BuildRequest,
+        place: Place,
+        work: Path,
+        stdin: BinaryIO,
+        progress: Progress,
     ) -> None:
         self._store = store
         self._request = request
         self._place = place
         self._work = work
         self._stdin = stdin
-        self._downloads = Downloads(store, request)
+        self._downloads = Downloads(store, request, progress)
+        self._repositories = Repositories(store, request, progress)
 
     def with_file(self, file: str | None) -> BuildRequest:
         place = self._place
@@ -159,8 +172,8 @@ class _Opening:
             return msgspec.structs.replace(request, context=place.directory)
         if place.git is not None:
             keep = request.build_args.get(_KEEP_GIT, "").lower() in ("1", "t", "true")
-            repositories = Repositories(self._store, request)
-            root = repositories.tree(place.git, keep_git_dir=keep or bool(place.git.keep_git_dir))
+            keep = keep or bool(place.git.keep_git_dir)
+            root = self._repositories.tree(place.git, keep_git_dir=keep)
             return self._unpacked(root, owners=False)
         mtime = 0
         if place.kind == "http":
@@ -255,7 +268,7 @@ def is_image(text: str) -> bool:
 
 
 def named_directory(
-    store: Store, request: BuildRequest, repositories: Repositories, name: str, text: str
+    store: Store, repositories: Repositories, downloads: Downloads, name: str, text: str
 ) -> Directory:
     """The directory that ``--build-context NAME=TEXT`` names: local, of git, or a file of http(s).
 
@@ -270,7 +283,6 @@ def named_directory(
     if git is not None:
         return Directory(store, repositories.tree(git), Ignore(()))
     if is_web_address(text):
-        downloads = Downloads(store, request)
         got = downloads.fetch(text)
         root = Path(tempfile.mkdtemp(prefix="named-", dir=store.place.scratch))
         _copy(downloads.path(got), root / _HTTP_FILE, got.mtime)

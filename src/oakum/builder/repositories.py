@@ -22,6 +22,7 @@ from oakum.builder.git import Git, GitFailed, check_agent, lines_of
 from oakum.builder.git_address import GitAddress, is_commit
 from oakum.builder.request import BuildRequest
 from oakum.errors import BuildError
+from oakum.progress import Event, Progress, silent
 from oakum.store import Store, discard
 
 _HEAD = re.compile(r"^ref: (refs/heads/\S+)\tHEAD$", re.MULTILINE)
@@ -42,9 +43,14 @@ class Repositories:
     """The repositories that one build uses."""
 
     def __init__(
-        self, store: Store, request: BuildRequest, stopped: Callable[[], bool] = lambda: False
+        self,
+        store: Store,
+        request: BuildRequest,
+        progress: Progress = silent,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
+        self._progress = progress
         self._request = request
         self._stopped = stopped
 
@@ -65,14 +71,26 @@ class Repositories:
             revision = _revision(git, address)
             tree = place / "trees" / _tree_name(revision, keep, address.submodules)
             if not tree.is_dir():
-                objects = place / "objects.git"
-                commit = _fetched(git, address, revision, objects)
-                take = revision if keep else None
-                made = _checked_out(git, address, commit, objects, work / "tree", take)
-                made.rename(tree)
+                with self._told(address):
+                    objects = place / "objects.git"
+                    commit = _fetched(git, address, revision, objects)
+                    take = revision if keep else None
+                    made = _checked_out(git, address, commit, objects, work / "tree", take)
+                    made.rename(tree)
             _check(address, revision)
             os.utime(place)
             return _below(tree, address)
+
+    @contextlib.contextmanager
+    def _told(self, address: GitAddress) -> Iterator[None]:
+        task = f"git {address.remote}"
+        self._progress(Event(task, "start", f"git {address.remote} {address.ref}".strip()))
+        try:
+            yield
+        except BaseException:
+            self._progress(Event(task, "failed"))
+            raise
+        self._progress(Event(task, "done"))
 
     @contextlib.contextmanager
     def _workplace(self) -> Iterator[Path]:

@@ -230,7 +230,7 @@ class Solver:
         if place is None or is_image(place):
             return None
         shop = self._shop
-        return named_directory(shop.store, self._request, shop.repositories, name, place)
+        return named_directory(shop.store, shop.repositories, shop.downloads, name, place)
 
     def _ignore(self, root: Path) -> Ignore:
         if not self._request.ignores:

@@ -98,8 +98,8 @@ class Workshop:
         self.snapshots = Snapshots(store, images.fetch)
         self.layering = Layering(store, request.compression)
         self.cancelled = threading.Event()
-        self.downloads = Downloads(store, request, self.cancelled.is_set)
-        self.repositories = Repositories(store, request, self.cancelled.is_set)
+        self.downloads = Downloads(store, request, progress, self.cancelled.is_set)
+        self.repositories = Repositories(store, request, progress, self.cancelled.is_set)
         self._runtime: Runtime | None = None
         self._runtime_lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(request.jobs)

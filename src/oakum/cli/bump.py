@@ -81,7 +81,7 @@ def bump(
     with (
         opened_store(runs_steps=True) as store,
         watching(progress, quiet) as watch,
-        r.opened_context(store, request, place, file) as request,
+        r.opened_context(store, request, place, file, watch) as request,
     ):
         from oakum.verbs import BumpResult, outcome_of, write_bump
         from oakum.verbs import bump as plan_bump

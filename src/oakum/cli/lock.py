@@ -68,7 +68,7 @@ def lock(
     with (
         opened_store(runs_steps=True) as store,
         watching(progress, quiet) as watch,
-        r.opened_context(store, request, place, file) as request,
+        r.opened_context(store, request, place, file, watch) as request,
     ):
         from oakum.verbs import lock as make_lock
 

@@ -121,7 +121,7 @@ def rebuild(
     with (
         opened_store(runs_steps=True) as store,
         watching(progress, quiet) as watch,
-        r.opened_context(store, request, place, file) as request,
+        r.opened_context(store, request, place, file, watch) as request,
     ):
         request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
         from oakum.verbs import RebuildRequest

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from oakum.builder import BuildRequest, Place, Secret
     from oakum.fixes.ignore import Ignore
     from oakum.oci import Platform, Reference
+    from oakum.progress import Progress
     from oakum.store import Store
     from oakum.transport import RegistryOptions
     from oakum.verbs import BumpOptions, Plan, RepositoryOptions, Scan, Selection
@@ -225,7 +226,7 @@ def build_request(
 
 
 def opened_context(
-    store: Store, request: BuildRequest, place: Place, file: str | None
+    store: Store, request: BuildRequest, place: Place, file: str | None, progress: Progress
 ) -> AbstractContextManager[BuildRequest]:
     """The request with the context and the Dockerfile, which may come from standard input."""
     import io
@@ -235,7 +236,7 @@ def opened_context(
 
     # Who starts a program may have closed its standard input.
     stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()
-    return opened_context(store, request, place, file, stdin)
+    return opened_context(store, request, place, file, stdin, progress)
 
 
 def _epoch() -> int | None:

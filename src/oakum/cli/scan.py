@@ -101,7 +101,8 @@ def scan(
                 certificates=ca_certificates,
                 sandbox=sandbox,
             )
-            with r.opened_context(store, request, parse_place(image), file) as request:
+            place = parse_place(image)
+            with r.opened_context(store, request, place, file, watch) as request:
                 found = scan_sources(
                     store,
                     request,
