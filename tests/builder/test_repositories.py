@@ -16,6 +16,7 @@ from oakum.errors import BuildError
 from oakum.store import Store
 from support.git_server import TOKEN, GitServer, run, running_git_server
 from support.search import files_with
+from support.ssh import running_ssh
 
 COMMIT = "5351cc668fe02e70006bb13879146ad0bfa82618"
 
@@ -202,18 +203,32 @@ def test_what_a_killed_git_left_does_no_harm(store: Store, server: GitServer) ->
     assert "three.txt" in names(tree(store, f"{server.url}/main.git"))
 
 
-def test_ssh_needs_an_agent_and_a_known_host(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+def test_ssh_needs_an_agent(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     with pytest.raises(BuildError, match="no ssh agent") as caught:
         tree(store, "git@127.0.0.1:a/b.git")
     assert "ssh-add" in caught.value.todo
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
-    with pytest.raises(BuildError, match="ls-remote") as caught:
+    with pytest.raises(BuildError, match="Connection refused"):
         tree(store, "ssh://git@127.0.0.1:1/b.git")
-    assert "Connection refused" in caught.value.what
+
+
+def test_ssh_takes_the_agents_key_and_speaks_to_known_hosts_only(
+    store: Store, server: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_ssh(tmp_path / "ssh") as ssh:
+        url = f"ssh://root@127.0.0.1:{ssh.port}{server.root}/git/with-sub.git"
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(ssh.agent))
+        monkeypatch.setenv("HOME", str(tmp_path))
+        with pytest.raises(BuildError, match="Host key verification failed") as caught:
+            tree(store, url)
+        assert "known_hosts" in caught.value.todo
+        ssh.know(tmp_path)
+        assert names(tree(store, url) / "lib/sub") == ["deep", "part.txt"]
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "none"))
+        with pytest.raises(BuildError, match="Permission denied") as caught:
+            tree(store, url)
+        assert "ssh-add" in caught.value.todo
 
 
 def test_without_git_the_error_says_so(

@@ -187,3 +187,25 @@ def test_a_build_that_is_interrupted_does_not_wait_for_git(oakum: Oakum) -> None
         assert time.monotonic() - began < 10
         assert eventually(lambda: processes_with(url))
         connection.close()
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_user_builds_from_everywhere_too(context: Context, git: GitServer, ranges: bool) -> None:
+    from support.people import somebody
+
+    place = context.write("COPY f /f", f="f")
+    with somebody(ranges=ranges) as oakum:
+        git.change(
+            "with-sub", "echo 'FROM scratch\nCOPY . /' > Dockerfile; git add .; git commit -qm d"
+        )
+        words = (
+            "build",
+            f"{git.url}/with-sub.git",
+            "-q",
+            "--build-context",
+            f"g={git.url}/sub.git",
+        )
+        oakum.done(*words)
+        oakum.done(*words)
+        ended = oakum.piped(tar_of(place), "build", "-", "-q")
+        assert ended.code == 0, ended.err

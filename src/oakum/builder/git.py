@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import functools
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -223,11 +224,11 @@ def _can_be_tied() -> bool:
 
 def _ssh_command() -> str:
     """ssh without the user's configuration; only hosts whose keys are known."""
-    known = Path(os.path.expanduser("~/.ssh/known_hosts"))
-    file = f'"{known}"' if known.exists() and '"' not in str(known) else os.devnull
+    known = Path("~/.ssh/known_hosts").expanduser()
+    file = known if known.exists() and '"' not in str(known) else os.devnull
     options = ["BatchMode=yes", "ConnectTimeout=30", "StrictHostKeyChecking=yes"]
-    words = " ".join(f"-o {option}" for option in options)
-    return f"ssh -F {os.devnull} {words} -o UserKnownHostsFile={file}"
+    options.append(f'UserKnownHostsFile="{file}"')
+    return f"ssh -F {os.devnull} " + " ".join(f"-o {shlex.quote(one)}" for one in options)
 
 
 def _advice(err: bytes, address: GitAddress) -> str:

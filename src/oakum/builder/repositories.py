@@ -66,7 +66,7 @@ class Repositories:
         name = hashlib.sha256(address.remote.encode()).hexdigest()[:32]
         place = self._store.cache(f"git/{name}")
         (place / "trees").mkdir(exist_ok=True)
-        with self._workplace() as work, self._store.place.serialised(f"git-{name}"):
+        with self._workplace() as work, self._store.place.serialised(f"git-{name[:3]}"):
             git = Git(address, self._request, work, self._stopped)
             revision = _revision(git, address)
             tree = place / "trees" / _tree_name(revision, keep, address.submodules)
