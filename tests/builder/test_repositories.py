@@ -14,6 +14,7 @@ from oakum.builder.git_address import GitAddress, parse_git_address
 from oakum.builder.repositories import Repositories
 from oakum.errors import BuildError
 from oakum.store import Store
+from support.authority import Authority
 from support.git_server import TOKEN, GitServer, run, running_git_server
 from support.search import files_with
 from support.ssh import running_ssh
@@ -201,6 +202,23 @@ def test_what_a_killed_git_left_does_no_harm(store: Store, server: GitServer) ->
     (objects.parent / "objects.part").mkdir()
     (objects / "objects/pack/tmp_pack_x").write_bytes(b"half")
     assert "three.txt" in names(tree(store, f"{server.url}/main.git"))
+
+
+def test_https_is_trusted_as_asked_and_leads_to_no_http(
+    store: Store, server: GitServer, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    with running_git_server(tmp_path / "safe", authority.server) as safe:
+        with pytest.raises(BuildError, match="certificate"):
+            tree(store, f"{safe.url}/main.git")
+        request = BuildRequest(None, ca_certificates=authority.certificate)
+        repositories = Repositories(store, request)
+        assert "three.txt" in names(repositories.tree(address(f"{safe.url}/main.git")))
+        safe.redirect = server.url.removesuffix("/git")
+        with pytest.raises(BuildError) as caught:
+            repositories.tree(address(f"{safe.url}/sub.git"))
+        assert 'Protocol "http" not supported' in caught.value.what
+        assert server.asked == []
 
 
 def test_ssh_needs_an_agent(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -138,8 +139,13 @@ class GitServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, certificate: tuple[str, str] | None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.scheme = "http" if certificate is None else "https"
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.socket = context.wrap_socket(self.socket, server_side=True)
         self.root = place
         self.asked: list[str] = []
         self.commands: list[bytes] = []
@@ -149,7 +155,7 @@ class GitServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         """Where the repositories are."""
-        return f"http://127.0.0.1:{self.server_address[1]}/git"
+        return f"{self.scheme}://127.0.0.1:{self.server_address[1]}/git"
 
     def change(self, name: str, script: str) -> None:
         """Commit more to a repository."""
@@ -170,6 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         if server.redirect:
             self.send_response(301)
             self.send_header("Location", server.redirect + self.path)
+            self.send_header("Content-Length", "0")
             self.end_headers()
             return
         answer(self, server.root)
@@ -192,10 +199,12 @@ def _commands() -> list[bytes]:
 
 
 @contextmanager
-def running_git_server(place: Path) -> Iterator[GitServer]:
-    """A git server on 127.0.0.1."""
+def running_git_server(
+    place: Path, certificate: tuple[str, str] | None = None
+) -> Iterator[GitServer]:
+    """A git server on 127.0.0.1, with a certificate (and its key) at https."""
     place.mkdir(parents=True, exist_ok=True)
-    with GitServer(place) as server:
+    with GitServer(place, certificate) as server:
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield server
         server.shutdown()

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 from oakum.builder.git_address import GitAddress
 from oakum.builder.request import BuildRequest
+from oakum.builder.sandbox.certificates import STORES
 from oakum.builder.sandbox.process import tied
-from oakum.errors import BuildError
+from oakum.errors import BuildError, UsageError
 
 _CONFIG = {
     "advice.detachedHead": "false",
@@ -85,7 +86,10 @@ class Git:
                 "install git",
             )
         command = [program, *words]
-        env = self._env({**_CONFIG, **self._config, **(config or {})}, own)
+        # A server that is asked by https does not send its client on to http.
+        plain = {"protocol.http.allow": "never"} if self._address.scheme == "https" else {}
+        ours = {**_CONFIG, **self._config, **(plain if own else {}), **(config or {})}
+        env = self._env(ours, own)
         process = subprocess.Popen(
             tied(command) if _can_be_tied() else command,
             cwd=place or self._scratch,
@@ -143,15 +147,13 @@ class Git:
         named = more or os.environ.get("SSL_CERT_FILE")
         if not named:
             return {}
-        import ssl
-
-        known = ssl.get_default_verify_paths().cafile if more else None
+        known = next((store for store in STORES if Path(store).is_file()), None) if more else None
         bundle = self._scratch / "certificates"
         try:
             parts = [Path(path).read_bytes() for path in (known, named) if path]
             bundle.write_bytes(b"\n".join(parts))
         except OSError as error:
-            raise BuildError(
+            raise UsageError(
                 f"the CA certificates {named} cannot be read: {error.strerror}",
                 "name a file of PEM certificates",
             ) from error

@@ -184,8 +184,6 @@ def _fetched(git: Git, address: GitAddress, revision: Revision, objects: Path) -
                 *("fetch", "-q", "--no-tags", "--no-write-fetch-head", *depth, *deeper),
                 *("--", address.remote, *refs),
                 place=objects,
-                # A server that is asked by https does not send its client on to http.
-                config={"protocol.http.allow": "never"} if address.scheme == "https" else {},
             )
         except GitFailed as error:
             failed = error
