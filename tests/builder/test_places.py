@@ -20,6 +20,13 @@ from support.git_server import GitServer, running_git_server
 Member = tuple[str, bytes | tarfile.TarInfo]
 
 
+@pytest.fixture
+def git(tmp_path: Path) -> Iterator[GitServer]:
+    """A git server."""
+    with running_git_server(tmp_path / "server") as server:
+        yield server
+
+
 def tar_of(*members: Member) -> bytes:
     """A tar with these members: content, or a header."""
     made = io.BytesIO()
@@ -79,6 +86,12 @@ def test_a_hostile_archive_is_refused(store: Store, member: Member, why: str) ->
     with pytest.raises(BuildError, match=r"context from standard input") as caught:
         taken(store, tar_of(DOCKERFILE, member))
     assert why in caught.value.what
+
+
+def test_two_dockerfiles_are_one_too_many(store: Store, git: GitServer) -> None:
+    for file in ("Other", f"{git.url}/main.git/HEAD"):
+        with pytest.raises(UsageError, match="ambiguous Dockerfile source"):
+            taken(store, b"FROM scratch\n", file)
 
 
 def test_an_archive_writes_nowhere_through_its_links(store: Store, tmp_path: Path) -> None:
@@ -168,13 +181,6 @@ def test_places_of_repositories() -> None:
     assert place.git.remote == "https://github.com/moby/buildkit.git"
     assert (place.git.ref, place.git.subdir) == ("v1", "docs")
     assert parse_place("https://me:secret@h.example/b.git").shown == "https://h.example/b.git"
-
-
-@pytest.fixture
-def git(tmp_path: Path) -> Iterator[GitServer]:
-    """A git server."""
-    with running_git_server(tmp_path / "server") as server:
-        yield server
 
 
 def test_a_repository_with_a_lock_is_held_to_it(store: Store, git: GitServer) -> None:

@@ -143,8 +143,8 @@ class _Opening:
         place = self._place
         if file is not None and _elsewhere(file):
             text = self._text_of(file)
-            made = self._context(None)
-            lock = self._inside(made, LOCK_NAME) if made.context else None
+            made = self._context(file)
+            lock = self._inside(made, LOCK_NAME)
             origin = "standard input" if file == STDIN else shown_address(file)
             return msgspec.structs.replace(
                 made, dockerfile=None, dockerfile_text=text, lock_file=lock, origin=origin
@@ -199,7 +199,7 @@ class _Opening:
         made = self._unpacked(root, owners=False)
         return msgspec.structs.replace(
             made,
-            dockerfile_text=_limited(source.read_bytes(), "the Dockerfile on standard input"),
+            dockerfile_text=_read(source, "the Dockerfile on standard input"),
             lock_file=root / LOCK_NAME,
             origin=place.shown,
         )
@@ -213,8 +213,7 @@ class _Opening:
         if file == STDIN:
             return _limited(self._stdin.read(_MAX_DOCKERFILE + 1), "the Dockerfile on stdin")
         got = self._downloads.fetch(file)
-        with self._downloads.path(got).open("rb") as source:
-            return _limited(source.read(_MAX_DOCKERFILE + 1), shown_address(file))
+        return _read(self._downloads.path(got), shown_address(file))
 
     def _spooled(self) -> Path:
         """What standard input gives, as a file."""
@@ -247,6 +246,11 @@ class _Opening:
                 f"{name} of the build context is not a file: {self._place.shown}", "name it with -f"
             )
         return path
+
+
+def _read(path: Path, what: str) -> bytes:
+    with path.open("rb") as file:
+        return _limited(file.read(_MAX_DOCKERFILE + 1), what)
 
 
 def _limited(raw: bytes, what: str) -> bytes:
