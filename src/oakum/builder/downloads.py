@@ -8,10 +8,9 @@ import hashlib
 import os
 import posixpath
 import re
-import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -22,6 +21,9 @@ from oakum.oci import Digest
 from oakum.progress import Event, Progress, silent
 from oakum.store import Store
 from oakum.version import version
+
+if TYPE_CHECKING:
+    import ssl
 
 _MAX_DOWNLOAD = 64 << 30
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
@@ -189,6 +191,8 @@ class Downloads:
         return text.replace(url, shown_address(url))
 
     def _trust(self) -> ssl.SSLContext:
+        import ssl
+
         context = ssl.create_default_context()
         named = self._request.ca_certificates or os.environ.get("SSL_CERT_FILE")
         try:
