@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 DEMO := runc uidmap mmdebstrap docker-registry xz-utils zstd ca-certificates python3-venv
-SYSTEM := $(DEMO) bubblewrap busybox-static skopeo umoci buildah docker.io iproute2
+SYSTEM := $(DEMO) bubblewrap busybox-static skopeo umoci buildah docker.io iproute2 git openssh-client openssh-server
 
 .PHONY: venv system demo-system test lint format records explore demo bench docs clean
 

@@ -57,11 +57,13 @@ class Oakum:
         own["TMPDIR"] = str(self.home)
         return {**kept, **own, "DOCKER_CONFIG": str(self.home), **more}
 
-    def start(self, *words: str | Path, **env: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *words: str | Path, stdin: int = subprocess.DEVNULL, **env: str
+    ) -> subprocess.Popen[bytes]:
         """Start it and do not wait."""
         return subprocess.Popen(
             [*self.before, self.python, "-m", "oakum", *map(str, words)],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=self.environment(**env),
@@ -71,6 +73,10 @@ class Oakum:
         """Run it to its end."""
         return finished(self.start(*words, **env))
 
+    def piped(self, stdin: bytes, *words: str | Path, **env: str) -> Done:
+        """Run it to its end with this on standard input."""
+        return finished(self.start(*words, stdin=subprocess.PIPE, **env), stdin)
+
     def done(self, *words: str | Path, **env: str) -> Done:
         """Run it to its end, which must be a good one."""
         ended = self(*words, **env)
@@ -78,10 +84,10 @@ class Oakum:
         return ended
 
 
-def finished(process: subprocess.Popen[bytes]) -> Done:
+def finished(process: subprocess.Popen[bytes], stdin: bytes | None = None) -> Done:
     """Wait for a run's end, two minutes at most."""
     try:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(stdin, timeout=120)
     except subprocess.TimeoutExpired:
         process.kill()
         raise

@@ -19,7 +19,7 @@ import pytest
 from support.roots import MADE, mirror
 
 SUITE = "forky"
-_PACKAGES = "docker.io,docker-cli,docker-buildx,mount,xz-utils"
+_PACKAGES = "docker.io,docker-cli,docker-buildx,git,mount,xz-utils"
 _START = """
 set -e
 mount --make-rprivate /
@@ -41,12 +41,12 @@ def docker_root() -> Path:
     """The root with docker in it, made once per machine."""
     if os.geteuid() != 0 or shutil.which("mmdebstrap") is None:
         pytest.skip("making a Debian root needs root and mmdebstrap")
-    made = MADE / f"docker-{SUITE}"
+    made = MADE / f"docker-git-{SUITE}"
     MADE.mkdir(parents=True, exist_ok=True)
-    with (MADE / f"docker-{SUITE}.lock").open("w") as lock:
+    with (MADE / f"docker-git-{SUITE}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.is_dir():
-            part = MADE / f"docker-{SUITE}.part"
+            part = MADE / f"docker-git-{SUITE}.part"
             shutil.rmtree(part, ignore_errors=True)
             command = ["mmdebstrap", "--variant=essential", "--format=directory"]
             command += [f"--include={_PACKAGES}", '--aptopt=Acquire::Check-Valid-Until "false"']
@@ -70,13 +70,14 @@ class Reference:
         self.place = place
         self._process = process
 
-    def build(self, context: Path, *words: str) -> str:
+    def build(self, context: Path | str, *words: str, stdin: bytes = b"") -> str:
         """``docker buildx build``; raises `Failed` with the last line of what it says."""
-        done = self._run(context, "--network=host", "--provenance=false", *words)
+        done = self._run(context, "--network=host", "--provenance=false", *words, stdin=stdin)
+        said = done.stderr
         if done.returncode:
-            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-            raise Failed(lines[-1] if lines else done.stderr)
-        return done.stderr
+            lines = [line for line in said.splitlines() if line.startswith("ERROR: ")]
+            raise Failed(lines[-1] if lines else said)
+        return said
 
     def call(self, context: Path, method: str, *words: str) -> Any:
         """The JSON that ``docker buildx build --call`` answers; raises `Failed` without one."""
@@ -86,12 +87,16 @@ class Reference:
         except ValueError:
             raise Failed(done.stderr) from None
 
-    def _run(self, context: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    def _run(
+        self, context: Path | str, *words: str, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[str]:
         command = ["nsenter", f"--target={self._process.pid}", "--mount", "--root", "--wdns=/"]
         command += ["env", "-i", "PATH=/usr/sbin:/usr/bin", f"HOME={self.place}"]
         command += [f"DOCKER_HOST=unix://{self.place}/sock", "docker", "buildx", "build"]
         command += ["--progress=plain", *words, str(context)]
-        return subprocess.run(command, capture_output=True, text=True, errors="replace")
+        done = subprocess.run(command, capture_output=True, input=stdin)
+        said = (out.decode("utf-8", "replace") for out in (done.stdout, done.stderr))
+        return subprocess.CompletedProcess(command, done.returncode, *said)
 
     def answers(self) -> bool:
         """Whether the daemon takes builds yet."""

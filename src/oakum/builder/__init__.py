@@ -8,10 +8,12 @@ from oakum.builder.build import (
     lock_path,
     read_dockerfile,
     read_lock,
+    require_own_sources,
 )
 from oakum.builder.cache_format import CachePlace, parse_cache_place
 from oakum.builder.export import export
 from oakum.builder.images import Image, Images
+from oakum.builder.places import Place, opened_context, parse_place
 from oakum.builder.platforms import BuiltIndex, build_index
 from oakum.builder.prune import Pruned, prune
 from oakum.builder.request import Agent, BuildRequest, Secret
@@ -29,6 +31,7 @@ __all__ = [
     "Image",
     "Images",
     "NotCached",
+    "Place",
     "Pruned",
     "Secret",
     "StageState",
@@ -40,11 +43,14 @@ __all__ = [
     "export",
     "list_targets",
     "lock_path",
+    "opened_context",
     "outline",
     "parse_cache_place",
+    "parse_place",
     "platform_args",
     "prune",
     "read_dockerfile",
     "read_lock",
+    "require_own_sources",
     "run_mark",
 ]

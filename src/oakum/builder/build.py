@@ -98,7 +98,16 @@ def read_dockerfile(request: BuildRequest) -> Dockerfile:
 
 def lock_path(request: BuildRequest) -> Path:
     """Where the lock of a build is: beside its Dockerfile."""
-    return dockerfile_path(request).with_name(LOCK_NAME)
+    return request.lock_file or dockerfile_path(request).with_name(LOCK_NAME)
+
+
+def require_own_sources(request: BuildRequest) -> None:
+    """`UsageError` when the Dockerfile is no file of this machine, which could be changed."""
+    if request.origin:
+        raise UsageError(
+            f"the Dockerfile came from {request.origin}, where nothing can be written",
+            "name a directory that holds it, such as a clone of the repository",
+        )
 
 
 def read_lock(path: Path) -> Lock | None:

@@ -164,7 +164,7 @@ def _ignored(request: BuildRequest) -> Callable[[str], bool] | None:
     """What .dockerignore leaves out, where no exception to it makes that hard to say."""
     if request.context is None:
         return None
-    ignore = context_ignore(request.context, request.dockerfile)
+    ignore = context_ignore(request.context, request.beside, applies=request.ignores)
     if not ignore or ignore.has_exceptions:
         return None
 

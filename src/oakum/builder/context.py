@@ -37,8 +37,10 @@ class SourceEntry(msgspec.Struct, frozen=True):
 class Directory:
     """A directory that files are taken from, with the digests of its files remembered."""
 
-    def __init__(self, store: Store, root: Path, ignore: Ignore) -> None:
+    def __init__(self, store: Store, root: Path, ignore: Ignore, *, unpacked: bool = False) -> None:
+        """With `unpacked` the files' owners count, as an archive's do; else all is root's."""
         self._store = store
+        self._unpacked = unpacked
         self.root = root
         self.ignore = ignore
         self._key = hashlib.sha256(os.fsencode(root)).hexdigest()
@@ -188,6 +190,8 @@ class Directory:
             )
         # What a file system hangs on the sources of a build is this machine's affair.
         entry = msgspec.structs.replace(entry, xattrs=None)
+        if not self._unpacked:
+            entry = msgspec.structs.replace(entry, uid=0, gid=0)
         if entry.kind is not Kind.FILE:
             return SourceEntry(entry, b"")
         digest = self._digest(where, info)
@@ -222,6 +226,8 @@ class Directory:
 
     def remember(self) -> None:
         """Keep the digests of the files that were read, for the next build."""
+        if self.root.is_relative_to(self._store.root / "tmp"):
+            return
         if self._changed and self._digests is not None:
             self._store.records.put("filedigests", self._key, msgspec.msgpack.encode(self._digests))
             self._changed = False

@@ -6,12 +6,15 @@ import hashlib
 import os
 import posixpath
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from oakum.builder.add_sources import archive_source, remote_source
-from oakum.builder.context import Directory, SourceEntry
+from oakum.builder.add_sources import archive_source, disk_item, git_source, remote_source
+from oakum.builder.context import Directory
 from oakum.builder.copying import Source
+from oakum.builder.downloads import is_web_address
+from oakum.builder.git_address import parse_git_address
 from oakum.builder.ignore import Ignore
 from oakum.builder.state import StageState
 from oakum.builder.steps import Stages, Workshop
@@ -19,11 +22,11 @@ from oakum.builder.target import Item
 from oakum.builder.tree_sources import tree_sources
 from oakum.builder.wildcards import has_wildcard
 from oakum.dockerfile import Heredoc, Instruction, expand_raw, heredoc_marker
-from oakum.errors import BuildError, DockerfileError, Unsupported
+from oakum.errors import BuildError, DockerfileError
 from oakum.layer import Entry, Kind
-from oakum.layer.disk import file_content
 
 _MAX_HEREDOC = 16 << 20
+Truth = TypeVar("Truth", bool, None)
 
 
 def sources_of(
@@ -36,7 +39,7 @@ def sources_of(
 ) -> tuple[list[Source], int]:
     """What the `written` sources name, in their order, and the newest time of it.
 
-    Raises `BuildError` for what is not there, `Unsupported` for git repositories.
+    Raises `BuildError` for what is not there.
     """
     sources: list[Source] = []
     origin = instruction.flag("from")
@@ -44,22 +47,23 @@ def sources_of(
     heredocs = list(instruction.heredocs)
     adds = instruction.keyword == "ADD"
     parents = flag_truth(instruction, "parents", False)
-    if checksum is not None and (len(written) != 1 or not _is_address(written[0])):
-        raise DockerfileError("checksum requires HTTP(S) sources, and just one", "leave it out")
+    if checksum is not None and (len(written) != 1 or not _is_remote(written[0])):
+        raise DockerfileError(
+            "checksum requires HTTP(S) or Git sources, and just one", "leave it out"
+        )
+    digest = expand(checksum) if checksum else None
     for text in written:
         marker = heredoc_marker(text) if heredocs else None
         if marker is not None:
             sources.append(_heredoc(heredocs.pop(0), state))
-        elif _is_git(text):
-            raise Unsupported(
-                f"line {instruction.first_line}: {instruction.keyword} of a git repository is not "
-                f"built yet: {instruction.original}",
-                "clone it before the build, or in a RUN step",
-            )
-        elif _is_address(text) and not adds:
-            raise DockerfileError("source can't be a URL for COPY", "use ADD")
-        elif _is_address(text):
-            digest = expand(checksum) if checksum else None
+        elif (address := parse_git_address(text)) is not None:
+            if not adds:
+                raise DockerfileError("source can't be a git ref for COPY", "use ADD")
+            keep = flag_truth(instruction, "keep-git-dir", None)
+            sources.append(git_source(shop, address, digest, keep))
+        elif is_web_address(text):
+            if not adds:
+                raise DockerfileError("source can't be a URL for COPY", "use ADD")
             unpack = flag_truth(instruction, "unpack", False)
             sources.append(remote_source(shop, text, digest, unpack))
         elif origin is not None:
@@ -78,20 +82,14 @@ def sources_of(
     return sources, newest
 
 
-def flag_truth(instruction: Instruction, name: str, default: bool) -> bool:
+def flag_truth(instruction: Instruction, name: str, default: Truth) -> bool | Truth:
     """Whether a flag that may be given as ``=false`` is set."""
     value = instruction.flag(name)
     return default if value is None else value.lower() != "false"
 
 
-def _is_address(text: str) -> bool:
-    return text.startswith(("http://", "https://"))
-
-
-def _is_git(text: str) -> bool:
-    if _is_address(text):
-        return text.partition("#")[0].partition("?")[0].endswith(".git")
-    return text.startswith(("git@", "git://", "ssh://"))
+def _is_remote(text: str) -> bool:
+    return is_web_address(text) or parse_git_address(text) is not None
 
 
 def _heredoc(heredoc: Heredoc, state: StageState) -> Source:
@@ -114,7 +112,7 @@ def _directory_sources(
     found = [
         Source(
             posixpath.basename(path),
-            tuple(map(_disk_item, directory.entries(path, include.ignores))),
+            tuple(map(disk_item, directory.entries(path, include.ignores))),
             include=include,
         )
         for path in directory.expand(above)
@@ -153,15 +151,7 @@ def _directory_source(shop: Workshop, directory: Directory, path: str, unpack: b
         unpacked = archive_source(shop, name, top.source)
         if unpacked is not None:
             return unpacked
-    return Source(name, tuple(_disk_item(entry) for entry in entries))
-
-
-def _disk_item(found: SourceEntry) -> Item:
-    """A file of a context, which is root's in an image."""
-    source = found.source
-    opened = (lambda: file_content(source)) if source else None
-    entry = msgspec.structs.replace(found.entry, uid=0, gid=0)
-    return Item(entry, opened, found.inode or None)
+    return Source(name, tuple(disk_item(entry) for entry in entries))
 
 
 def _from(shop: Workshop, stages: Stages, origin: str, text: str, parents: bool) -> list[Source]:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 import msgspec
 
 from oakum.builder.accounts import parse_owner
+from oakum.builder.add_sources import disk_item
 from oakum.builder.cache import StepResult
+from oakum.builder.context import Directory
 from oakum.builder.copy_sources import flag_truth, sources_of
-from oakum.builder.copying import Change, CopyPlan, destination_of
+from oakum.builder.copying import Change, CopyPlan, Source, destination_of
 from oakum.builder.ignore import Ignore, parse_patterns
 from oakum.builder.modes import parse_mode
 from oakum.builder.stack import identity
@@ -56,6 +58,20 @@ def copy_step(
     items = [_dated(item, newest) for item in plan.entries()]
     clamp = shop.request.source_date_epoch
     return _layer(shop, instruction, stage, "copy", items, clamp=clamp, epoch=newest, began=began)
+
+
+def directory_step(
+    shop: Workshop, directory: Directory, stage: str, instruction: Instruction
+) -> Found:
+    """The layer of a stage that begins with a named context: everything that it has."""
+    began = time.monotonic()
+    items = tuple(map(disk_item, directory.entries("")))
+    newest = max((item.entry.mtime for item in items), default=0)
+    plan = CopyPlan(Tree(), Change())
+    plan.add([Source("", items)], destination_of("/", "/"))
+    entries = list(plan.entries())
+    clamp = shop.request.source_date_epoch
+    return _layer(shop, instruction, stage, "copy", entries, clamp=clamp, epoch=newest, began=began)
 
 
 def _layer(

@@ -174,15 +174,19 @@ class Ignore:
         return ignored, matched
 
 
-def context_ignore(root: Path, dockerfile: Path | None) -> Ignore:
-    """What the context at `root` leaves out: the Dockerfile's own ignore file comes first."""
-    file = dockerfile or root / "Dockerfile"
-    own = file.with_name(file.name + ".dockerignore")
-    return ignore_file(own if own.is_file() else root / ".dockerignore")
+def context_ignore(root: Path, dockerfile: Path | None, *, applies: bool = True) -> Ignore:
+    """What the context at `root` leaves out: the ignore file beside `dockerfile` comes first.
+
+    Nothing where it does not apply: to contexts that are no directory of this machine.
+    """
+    if not applies:
+        return Ignore(())
+    own = dockerfile.with_name(f"{dockerfile.name}.dockerignore") if dockerfile else None
+    return read_ignore_file(own if own and own.is_file() else root / ".dockerignore")
 
 
-def ignore_file(path: Path) -> Ignore:
-    """The patterns of the file at `path`; none where it is missing."""
+def read_ignore_file(path: Path) -> Ignore:
+    """The rules of an ignore file; none where there is no such file."""
     try:
         return Ignore(parse_patterns(path.read_bytes()))
     except FileNotFoundError:

@@ -58,8 +58,9 @@ def prune(store: Store, *, older_than: float | None = 7 * 86400.0) -> Pruned:
     """Remove blobs, unpacked layers and cached steps that nothing needs.
 
     A result of the build cache is kept for `older_than` seconds after it was made, and as long as
-    its layer is in an image that has a name; None keeps none of them.  What a name needs always
-    stays.  `StoreError` while another oakum uses the store: nothing that it needs may go.
+    its layer is in an image that has a name; None keeps none of them.  A git repository is kept
+    for as long after it was last used.  What a name needs always stays.  `StoreError` while
+    another oakum uses the store: nothing that it needs may go.
     """
     with store.place.exclusive():
         before = usage(store).total_bytes
@@ -72,6 +73,7 @@ def prune(store: Store, *, older_than: float | None = 7 * 86400.0) -> Pruned:
         blobs = _prune_blobs(store, needed)
         snapshots = _prune_snapshots(store, needed)
         _prune_indexes(store, needed)
+        _prune_repositories(store, limit)
         freed = before - usage(store).total_bytes
     return Pruned(
         outcome="done" if blobs or snapshots or steps else "nothing-to-do",
@@ -137,3 +139,12 @@ def _prune_indexes(store: Store, needed: _Needed) -> None:
         for key, path in store.records.keys(kind):
             if key not in names:
                 path.unlink(missing_ok=True)
+
+
+def _prune_repositories(store: Store, limit: float) -> None:
+    """Remove git repositories that no build has used since `limit`."""
+    with guarded("list the git repositories"):
+        found = sorted(store.cache("git").iterdir())
+    for path in found:
+        if path.stat().st_mtime < limit:
+            discard(path)

@@ -12,6 +12,7 @@ import msgspec
 from oakum.builder.cache_format import CachePlace
 from oakum.builder.sandbox.step import Limits, Ulimit
 from oakum.dockerfile import Lock
+from oakum.errors import BuildError
 from oakum.oci import Compression, Platform, host_platform
 
 Network = Literal["default", "host", "none"]
@@ -46,6 +47,14 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """The Dockerfile; by default ``Dockerfile`` in the context."""
     dockerfile_text: bytes | None = None
     """Text that stands in for the Dockerfile's, such as a planned edit."""
+    lock_file: Path | None = None
+    """The lock; by default ``oakum.lock`` beside the Dockerfile."""
+    origin: str = ""
+    """Where the Dockerfile came from, when it is no file of this machine that can be changed."""
+    ignores: bool = True
+    """Whether ``.dockerignore`` counts."""
+    context_owners: bool = False
+    """Whether the files of the context keep their owners; else all are root's."""
     build_args: Mapping[str, str] = {}
     """``--build-arg``."""
     target: str | None = None
@@ -79,7 +88,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
     pull: bool = False
     """``--pull``: ask the registry for the base images' current digests."""
     contexts: Mapping[str, str] = {}
-    """``--build-context``: name → directory, ``docker-image://…`` or ``oci-layout://…``."""
+    """``--build-context``: name → directory, ``docker-image://…``, ``oci-layout://…``, the address
+    of a git repository or of a file."""
     ca_certificates: Path | None = None
     """PEM file of further certificate authorities, offered to steps without a trace."""
     lock: Lock | None = None
@@ -103,3 +113,29 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """Run nothing: stop at the first step that is not in the cache."""
     jobs: int = msgspec.field(default_factory=lambda: max(2, os.cpu_count() or 2))
     """Most steps that run side by side."""
+
+    def secret(self, name: str) -> bytes | None:
+        """The value of a secret; None where none has that id.
+
+        `BuildError` when its file cannot be read.
+        """
+        for secret in self.secrets:
+            if secret.id != name:
+                continue
+            if secret.env is not None:
+                text = os.environ.get(secret.env)
+                return None if text is None else text.encode("utf-8", "surrogateescape")
+            try:
+                return (secret.file or Path(name)).read_bytes()
+            except OSError as error:
+                raise BuildError(
+                    f"cannot read the file of secret {name}: {error.strerror}", "check --secret"
+                ) from error
+        return None
+
+    @property
+    def beside(self) -> Path | None:
+        """The file beside which a Dockerfile's own ignore file stands."""
+        if self.dockerfile is None and self.context is not None and not self.origin:
+            return self.context / "Dockerfile"
+        return self.dockerfile

@@ -275,7 +275,7 @@ def _offer(
     """What the step's apt is offered; nothing where there is no apt or no network."""
     if run.network == "none" or tree.resolve(_APT) is None:
         return contextlib.nullcontext(Offer())
-    return shop.downloads.offered(
+    return shop.step_downloads.offered(
         shop.files(state.stack.layers, tree),
         state.platform.debian_architecture(),
         run.env,

@@ -6,16 +6,17 @@ from __future__ import annotations
 import threading
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
 from oakum.builder.bases import find_base
 from oakum.builder.context import Directory
+from oakum.builder.copy_step import directory_step
 from oakum.builder.foreign import runs_here
-from oakum.builder.ignore import context_ignore, ignore_file
+from oakum.builder.ignore import context_ignore
 from oakum.builder.images import Images
 from oakum.builder.location import located, plain_kind
+from oakum.builder.places import is_image, named_directory
 from oakum.builder.refusals import refuse
 from oakum.builder.stack import Stack
 from oakum.builder.stage_builder import StageBuilder, Stopped, platform_args, stage_name
@@ -32,7 +33,7 @@ from oakum.dockerfile import (
     parse_dockerfile,
     stages,
 )
-from oakum.errors import BuildError, DockerfileError, OakumError, Unsupported, UsageError
+from oakum.errors import BuildError, DockerfileError, OakumError, Unsupported
 from oakum.oci import Config, Platform, parse_platform
 from oakum.progress import Event
 
@@ -67,6 +68,7 @@ class Solver:
         contexts = self._request.contexts
         self._graph = StageGraph(self._stages, self._base_name, contexts, dockerfile.name)
         self._lock = threading.Lock()
+        self._directory_lock = threading.Lock()
         self._futures: dict[int, Future[StageState]] = {}
         self._reports: dict[int, list[StepReport]] = {}
         self._bases: dict[tuple[str, str], LockedBase] = {}
@@ -208,7 +210,8 @@ class Solver:
 
     def directory_of(self, name: str) -> Directory | None:
         """The main build context (empty name), or a named one that is a directory."""
-        with self._lock:
+        # Opening one may take as long as the network does.
+        with self._directory_lock:
             if name not in self._directories:
                 self._directories[name] = self._open_directory(name)
             return self._directories[name]
@@ -218,14 +221,14 @@ class Solver:
             root = self._request.context
             if root is None:
                 return None
-            return Directory(self._shop.store, root, context_ignore(root, self._request.dockerfile))
+            ignore = context_ignore(root, self._request.beside, applies=self._request.ignores)
+            owners = self._request.context_owners
+            return Directory(self._shop.store, root, ignore, unpacked=owners)
         place = self._request.contexts.get(name)
-        if place is None or "://" in place:
+        if place is None or is_image(place):
             return None
-        root = Path(place).absolute()
-        if not root.is_dir():
-            raise UsageError(f"--build-context {name}: {root} is not a directory", "check it")
-        return Directory(self._shop.store, root, ignore_file(root / ".dockerignore"))
+        shop = self._shop
+        return named_directory(shop.store, shop.repositories, shop.downloads, name, place)
 
     def image_of(self, name: str) -> StageState:
         """The state of an image that something is copied from."""
@@ -275,18 +278,34 @@ class Solver:
         if stage.platform:
             platform = parse_platform(self._expand_global(stage.platform, stage.from_))
         if name in self._request.contexts:
+            directory = self.directory_of(name)
+            if directory is not None:
+                return self._on_directory(stage, directory, platform)
             return self._based(stage, self._request.contexts[name], platform)
         parent = self._graph.base(stage)
         if parent is not None:
             waited = self._await(self._future(parent))
             return waited.child()
         if name == "scratch":
-            state = StageState(platform)
-            state.image_platform = self._request.platform
-            state.runtime["WorkingDir"] = "/"
-            state.require_path()
-            return state
+            return self._empty(platform)
         return self._based(stage, name, platform)
+
+    def _empty(self, platform: Platform) -> StageState:
+        state = StageState(platform)
+        state.image_platform = self._request.platform
+        state.runtime["WorkingDir"] = "/"
+        state.require_path()
+        return state
+
+    def _on_directory(self, stage: Stage, directory: Directory, platform: Platform) -> StageState:
+        """The state of a stage whose base is a named context: its files, and no config."""
+        state = self._empty(platform)
+        result = directory_step(self._shop, directory, stage_name(stage), stage.from_).result
+        state.stack = state.stack.plus(result.layer, result.content)
+        state.lines.append(stage.from_.first_line)
+        state.epoch = result.epoch
+        state.add_history(f"COPY --from={stage.base} / / # buildkit", empty=False)
+        return state
 
     def _based(self, stage: Stage, name: str, platform: Platform) -> StageState:
         """The state of an image that a stage begins with: its layers came by the FROM."""

@@ -64,7 +64,7 @@ def unrecorded(packages: Mapping[str, str], used: Mapping[str, str]) -> list[str
     return found
 
 
-class Downloads:
+class StepDownloads:
     """The downloads of one build."""
 
     def __init__(self, store: Store, request: BuildRequest) -> None:

@@ -12,13 +12,15 @@ import msgspec
 from oakum.builder.cache import BuildCache, StepResult
 from oakum.builder.cache_import import ImportedCache
 from oakum.builder.context import Directory
+from oakum.builder.downloads import Downloads
 from oakum.builder.images import Images
 from oakum.builder.layering import Layering
+from oakum.builder.repositories import Repositories
 from oakum.builder.request import BuildRequest
 from oakum.builder.sandbox import Runtime, find_runtime
 from oakum.builder.snapshot import Snapshots
 from oakum.builder.state import StageState
-from oakum.builder.step_downloads import Downloads
+from oakum.builder.step_downloads import StepDownloads
 from oakum.dockerfile import Dockerfile, Instruction, Mention, mentions
 from oakum.errors import OakumError, Unsupported
 from oakum.layer import Layer, LayerIndex
@@ -104,8 +106,10 @@ class Workshop:
         self.cache = BuildCache(store, caches)
         self.snapshots = Snapshots(store, images.fetch, self._told)
         self.layering = Layering(store, request.compression)
-        self.downloads = Downloads(store, request)
+        self.step_downloads = StepDownloads(store, request)
         self.cancelled = threading.Event()
+        self.downloads = Downloads(store, request, progress, self.cancelled.is_set)
+        self.repositories = Repositories(store, request, progress, self.cancelled.is_set)
         self._runtime: Runtime | None = None
         self._runtime_lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(request.jobs)
@@ -125,7 +129,7 @@ class Workshop:
 
     def has_files(self, digests: Collection[str]) -> bool:
         """Whether all these files of archives are here, or could be fetched from a cache."""
-        archive = self.downloads.files
+        archive = self.step_downloads.files
         return all(
             archive.path(digest).exists()
             or any(cache.bring_file(archive, digest) for cache in self._caches)
@@ -162,7 +166,7 @@ class Workshop:
 
     def close(self) -> None:
         """Let go of threads and servers."""
-        self.downloads.close()
+        self.step_downloads.close()
         self.layering.close()
 
 

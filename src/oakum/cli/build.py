@@ -28,7 +28,7 @@ Examples:
 
 
 def build(
-    context: Annotated[Path, typer.Argument(help="Directory of the build context.")],
+    context: o.Context,
     tag: o.Tags = [],
     file: o.Dockerfile = None,
     build_arg: o.BuildArgs = [],
@@ -114,7 +114,7 @@ def build(
     from msgspec.structs import replace
 
     from oakum.builder import build as build_image
-    from oakum.builder import build_index
+    from oakum.builder import build_index, parse_place
     from oakum.cli.build_calls import answer, check_notes, parse_call
     from oakum.cli.build_outputs import parse_outputs, refuse_several, write_outputs
     from oakum.cli.outcome import exit_code
@@ -129,9 +129,8 @@ def build(
     asked = parse_call(call, check_)
     registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
     platforms = r.platforms_of([platform] if platform else [])
+    place = parse_place(context)
     request = r.build_request(
-        context,
-        dockerfile=file,
         arguments=build_arg,
         target=target,
         platform=r.first_of(platforms),
@@ -164,10 +163,14 @@ def build(
         cpuset_mems=cpuset_mems,
         pids_limit=pids_limit,
     )
-    request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     if asked.method != "build":
         asked = replace(asked, json=asked.json or format_ == "json")
-        with opened_store() as store, watching(progress, quiet) as watch:
+        with (
+            opened_store() as store,
+            watching(progress, quiet) as watch,
+            r.opened_context(store, request, place, file, watch) as request,
+        ):
+            request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
             return answer(asked, store, request, registry, watch, result_file)
     names = r.references(tag)
     outputs = parse_outputs(output, load=load)
@@ -177,7 +180,12 @@ def build(
     refuse_several(outputs, len(platforms))
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
-    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+    with (
+        opened_store(runs_steps=True) as store,
+        watching(progress, quiet) as watch,
+        r.opened_context(store, request, place, file, watch) as request,
+    ):
+        request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
         from oakum.verbs import build_result, publish, remember_lines
 
         before = [store.names.get(name) for name in names]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,7 +21,7 @@ Examples:
 
 
 def bump(
-    context: Annotated[Path, typer.Argument(help="Directory of the build context.")],
+    context: o.Context,
     file: o.Dockerfile = None,
     build_arg: o.BuildArgs = [],
     target: o.Target = None,
@@ -57,6 +56,7 @@ def bump(
 
     Prints a unified diff; --write applies it.
     """
+    from oakum.builder import parse_place, require_own_sources
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store, watching
@@ -67,20 +67,27 @@ def bump(
     repositories = r.repository_options(
         max_age, with_security, apt_source, keyring, ca_certificates, offline
     )
-    selection, notes = r.selection_of(report, only, ignore, ignore_file, max_version, context)
+    place = parse_place(context)
+    selection, notes = r.selection_of(
+        report, only, ignore, ignore_file, max_version, place.directory
+    )
     request = r.build_request(
-        context,
-        dockerfile=file,
         arguments=build_arg,
         target=target,
         platform=r.first_platform(platform),
         contexts=build_context,
         certificates=ca_certificates,
     )
-    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+    with (
+        opened_store(runs_steps=True) as store,
+        watching(progress, quiet) as watch,
+        r.opened_context(store, request, place, file, watch) as request,
+    ):
         from oakum.verbs import BumpResult, outcome_of, write_bump
         from oakum.verbs import bump as plan_bump
 
+        if write:
+            require_own_sources(request)
         bumped = plan_bump(
             store,
             request,

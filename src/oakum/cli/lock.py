@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,7 +19,7 @@ Examples:
 
 
 def lock(
-    context: Annotated[Path, typer.Argument(help="Directory of the build context.")],
+    context: o.Context,
     file: o.Dockerfile = None,
     build_arg: o.BuildArgs = [],
     target: o.Target = None,
@@ -46,6 +45,7 @@ def lock(
     detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Write oakum.lock: the digests and package versions that the Dockerfile resolves to."""
+    from oakum.builder import parse_place
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
     from oakum.cli.session import opened_store, watching
@@ -53,9 +53,8 @@ def lock(
 
     check_format(format_)
     registry = r.registry_options(insecure, mirror, ca_certificates, jobs)
+    place = parse_place(context)
     request = r.build_request(
-        context,
-        dockerfile=file,
         arguments=build_arg,
         target=target,
         platform=platform,
@@ -68,7 +67,11 @@ def lock(
         sandbox=sandbox,
         no_cache=no_cache,
     )
-    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+    with (
+        opened_store(runs_steps=True) as store,
+        watching(progress, quiet) as watch,
+        r.opened_context(store, request, place, file, watch) as request,
+    ):
         from oakum.verbs import lock as make_lock
 
         locked = make_lock(store, request, write=not check, registry=registry, progress=watch)

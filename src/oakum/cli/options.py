@@ -129,8 +129,19 @@ UpgradeAt = Annotated[
 
 # Builds.
 
+Context = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONTEXT",
+        help="The build context: a directory, a git repository, the address of a tar, or - for a "
+        "tar or a Dockerfile on standard input.",
+    ),
+]
 Dockerfile = Annotated[
-    Path | None, typer.Option("-f", "--file", metavar="FILE", help="The Dockerfile.")
+    str | None,
+    typer.Option(
+        "-f", "--file", metavar="FILE", help="The Dockerfile; - for one on standard input."
+    ),
 ]
 BuildArgs = Annotated[
     list[str], typer.Option("--build-arg", metavar="NAME[=VALUE]", help="Value of an ARG.")

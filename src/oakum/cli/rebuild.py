@@ -22,7 +22,7 @@ Examples:
 
 
 def rebuild(
-    context: Annotated[Path, typer.Argument(help="Directory of the build context.")],
+    context: o.Context,
     tag: o.Tags = [],
     file: o.Dockerfile = None,
     write: Annotated[
@@ -94,6 +94,7 @@ def rebuild(
     detailed_exit_code: o.Detailed = False,
 ) -> int:
     """Find the fixes, change the Dockerfile, rebuild what that reaches, prove it, push it."""
+    from oakum.builder import parse_place
     from oakum.cli.build_outputs import parse_outputs, write_outputs
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
@@ -114,10 +115,11 @@ def rebuild(
     repositories = r.repository_options(
         max_age, with_security, apt_source, keyring, ca_certificates, offline
     )
-    selection, notes = r.selection_of(report, only, ignore, ignore_file, max_version, context)
+    place = parse_place(context)
+    selection, notes = r.selection_of(
+        report, only, ignore, ignore_file, max_version, place.directory
+    )
     request = r.build_request(
-        context,
-        dockerfile=file,
         arguments=build_arg,
         target=target,
         platform=r.first_platform(platform),
@@ -149,8 +151,12 @@ def rebuild(
         cpuset_mems=cpuset_mems,
         pids_limit=pids_limit,
     )
-    request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
-    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+    with (
+        opened_store(runs_steps=True) as store,
+        watching(progress, quiet) as watch,
+        r.opened_context(store, request, place, file, watch) as request,
+    ):
+        request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
         from oakum.verbs import RebuildRequest
         from oakum.verbs import rebuild as rebuild_image
 

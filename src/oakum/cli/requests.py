@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from oakum.errors import UsageError
 
 if TYPE_CHECKING:
-    from oakum.builder import Agent, BuildRequest, Secret
+    from oakum.builder import Agent, BuildRequest, Place, Secret
     from oakum.fixes.ignore import Ignore
     from oakum.oci import Platform, Reference
+    from oakum.progress import Progress
+    from oakum.store import Store
     from oakum.transport import RegistryOptions
     from oakum.verbs import BumpOptions, Plan, RepositoryOptions, Scan, Selection
 
@@ -207,9 +210,7 @@ def host_of(text: str) -> tuple[str, str]:
 
 
 def build_request(
-    context: Path,
     *,
-    dockerfile: Path | None,
     arguments: list[str],
     target: str | None,
     platform: str | None,
@@ -230,18 +231,16 @@ def build_request(
 ) -> BuildRequest:
     """The build that the options of ``build`` and ``rebuild`` describe."""
     from oakum.builder import BuildRequest, parse_cache_place
+
+    """The build that options describe, without its context and Dockerfile."""
     from oakum.oci import host_platform
 
     if pull and offline:
         raise UsageError("--pull asks a registry, --offline asks none", "give one of them")
     if network not in ("default", "host", "none"):
         raise UsageError(f"unknown network {network!r}", "default, host or none")
-    if not context.is_dir():
-        what = "is not a directory" if context.exists() else "does not exist"
-        raise UsageError(f"the build context {context} {what}", "name a directory")
     return BuildRequest(
-        context=context.resolve(),
-        dockerfile=dockerfile.absolute() if dockerfile else None,
+        context=None,
         build_args=build_args(arguments),
         target=target,
         platform=platform_of(platform) or host_platform(),
@@ -261,6 +260,20 @@ def build_request(
         source_date_epoch=_epoch(),
         runtime=sandbox,
     )
+
+
+def opened_context(
+    store: Store, request: BuildRequest, place: Place, file: str | None, progress: Progress
+) -> AbstractContextManager[BuildRequest]:
+    """The request with the context and the Dockerfile, which may come from standard input."""
+    import io
+    import sys
+
+    from oakum.builder import opened_context
+
+    # Who starts a program may have closed its standard input.
+    stdin = sys.stdin.buffer if sys.stdin is not None else io.BytesIO()
+    return opened_context(store, request, place, file, stdin, progress)
 
 
 def _epoch() -> int | None:

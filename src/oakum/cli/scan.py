@@ -67,6 +67,7 @@ def scan(
     result_file: o.ResultFile = None,
 ) -> int:
     """List installed packages that have a fix, with the layer and line that brought them in."""
+    from oakum.builder import parse_place
     from oakum.cli.output import check_format, show_json, write_result
     from oakum.cli.session import opened_store, watching
     from oakum.errors import EXIT_DONE, EXIT_FINDINGS, UsageError
@@ -90,8 +91,6 @@ def scan(
 
         if directory is not None:
             request = r.build_request(
-                directory,
-                dockerfile=file,
                 arguments=build_arg,
                 target=target,
                 platform=platform,
@@ -102,15 +101,17 @@ def scan(
                 certificates=ca_certificates,
                 sandbox=sandbox,
             )
-            found = scan_sources(
-                store,
-                request,
-                use_lock=not no_lock,
-                selection=selection,
-                repositories=repositories,
-                registry=registry,
-                progress=watch,
-            )
+            place = parse_place(image)
+            with r.opened_context(store, request, place, file, watch) as request:
+                found = scan_sources(
+                    store,
+                    request,
+                    use_lock=not no_lock,
+                    selection=selection,
+                    repositories=repositories,
+                    registry=registry,
+                    progress=watch,
+                )
         else:
             found = scan_image(
                 store,

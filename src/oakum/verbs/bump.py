@@ -20,6 +20,7 @@ from oakum.builder import (
     lock_path,
     read_dockerfile,
     read_lock,
+    require_own_sources,
 )
 from oakum.dockerfile import (
     LOCK_NAME,
@@ -143,10 +144,12 @@ def bump(
 def write_bump(request: BuildRequest, bumped: Bumped, lock: Lock | None = None) -> None:
     """Write the new Dockerfile, and the lock where it belongs beside it.
 
-    `PlanMoved` when the Dockerfile is not the one any more that the bump was worked out for.
+    `PlanMoved` when the Dockerfile is not the one any more that the bump was worked out for,
+    `UsageError` when it is no file that can be written.
 
     `lock` is what a build of the new Dockerfile resolved to; by default the planned one.
     """
+    require_own_sources(request)
     now = read_dockerfile(request).raw
     if digest_of(now) not in (bumped.plan.dockerfile_digest, bumped.plan.new_digest):
         raise PlanMoved(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from oakum.builder import BuildRequest, build, lock_path
+from oakum.builder import BuildRequest, build, lock_path, require_own_sources
 from oakum.dockerfile import Lock, format_lock, unified_diff
 from oakum.progress import Progress, silent
 from oakum.store import Store
@@ -42,6 +42,8 @@ def lock(
     The tags of base images are asked anew.  Steps that are in the cache keep the versions that
     they installed; ``no_cache`` in the request runs them again.
     """
+    if write:
+        require_own_sources(request)
     fresh = msgspec.structs.replace(request, lock=None, pull=True)
     built = build(store, fresh, options=registry, progress=progress)
     remember_lines(store, built.image.manifest.digest, built.state.lines)

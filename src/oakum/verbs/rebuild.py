@@ -15,6 +15,7 @@ from oakum.builder import (
     build,
     lock_path,
     read_lock,
+    require_own_sources,
 )
 from oakum.dockerfile import Lock
 from oakum.errors import LockNotKept, PlanMoved, ProofFailed
@@ -112,6 +113,8 @@ def rebuild(
     pushed before the proof: `ProofFailed` leaves everything as it was.  `deliver` may take the
     proven image elsewhere, before the sources are changed and the names are set.
     """
+    if request.write:
+        require_own_sources(request.build)
     if request.plan is not None:
         request = _as_planned(request, request.plan)
     lock = read_lock(lock_path(request.build)) if request.use_lock else None

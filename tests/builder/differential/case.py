@@ -6,6 +6,8 @@ A case begins with ``=== NAME``.  Its sections begin with ``--- `` and one of:
 - ``context``: a script of the shell that fills the context
 - ``file PATH``: one file of the context
 - ``image NAME``: the Dockerfile of another image, built before from the same context
+- ``place``: what the build is given as its context instead of the directory of the case
+- ``stdin``: a script of the shell, run in the context; what it prints is standard input
 - ``options``: options of ``docker build``, one a line
 - ``fails``: the build fails; each line stands in the message of both builders
 - ``differs``: what oakum does otherwise, and why: lines of ``WHAT: reason``, where WHAT is

@@ -6,6 +6,7 @@ import argparse
 import gzip
 import io
 import json
+import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ import zstandard
 from builder.differential.base import write_base
 from builder.differential.case import Case, write_context
 from builder.differential.record import Files, Record, image_record, merge, without_recent_times
-from oakum.builder import BuildRequest, Built, Secret, build
+from oakum.builder import BuildRequest, Built, Secret, build, opened_context, parse_place
 from oakum.errors import OakumError
 from oakum.oci import parse_platform, parse_reference
 from oakum.store import Store
@@ -30,7 +31,7 @@ class Engine:
     """What both have: where they work, the base image, the server that ADD asks."""
 
     def __init__(self, place: Path, server: str) -> None:
-        self.place = place
+        self.room = place
         self.server = server
         self._made = 0
         context = write_base(place / "base")
@@ -40,7 +41,20 @@ class Engine:
     def context(self, case: Case) -> Path:
         """A fresh context of the case."""
         self._made += 1
-        return write_context(case, self.place / f"context-{self._made}", self.server)
+        return write_context(case, self.room / f"context-{self._made}", self.server)
+
+    def filled(self, text: str, context: Path) -> str:
+        """A text of a case with the names of this machine in it."""
+        return text.replace("@CONTEXT@", str(context)).replace("@SERVER@", self.server)
+
+    def place(self, case: Case, context: Path) -> str:
+        """What the build is given as its context."""
+        return self.filled(case.sections.get("place", "@CONTEXT@").strip(), context)
+
+    def stdin(self, case: Case, context: Path) -> bytes:
+        """What the build is given on standard input."""
+        script = self.filled(case.sections.get("stdin", ""), context)
+        return subprocess.run(["sh", "-euc", script], cwd=context, stdout=-1, check=True).stdout
 
     def shown(self, record: Record) -> Record:
         """The record without what the machine brings in."""
@@ -54,19 +68,21 @@ class BuildKit(Engine):
     def __init__(self, place: Path, server: str, reference: Reference) -> None:
         super().__init__(place, server)
         self.reference = reference
-        reference.build(self.place / "base", "--tag=base")
+        reference.build(self.room / "base", "--tag=base")
 
     def record(self, case: Case) -> Record:
         """Build the case."""
         context = self.context(case)
         words = [word for line in case.lines("options") for word in line.split(None, 1)]
-        words = [word.replace("@CONTEXT@", str(context)) for word in words]
+        words = [self.filled(word, context) for word in words]
+        stdin = self.stdin(case, context)
         out = context.with_suffix(".tar")
         try:
             for name in case.named("image"):
                 file = context / f"{name}.Dockerfile"
                 self.reference.build(context, f"--file={file}", f"--tag={name}")
-            self.reference.build(context, "--no-cache", *words, f"--output=type=oci,dest={out}")
+            words += ["--no-cache", f"--output=type=oci,dest={out}"]
+            self.reference.build(self.place(case, context), *words, stdin=stdin)
         except Failed as error:
             return self.shown(Record(error=str(error).replace(str(context), "CONTEXT")))
         with tarfile.open(out) as tar:
@@ -79,7 +95,7 @@ class Oakum(Engine):
     def __init__(self, place: Path, server: str, store: Store) -> None:
         super().__init__(place, server)
         self.store = store
-        request = BuildRequest(self.place / "base")
+        request = BuildRequest(self.room / "base")
         build(store, request, tags=(parse_reference("base"),))
 
     def record(self, case: Case) -> tuple[Record, Built | None]:
@@ -90,11 +106,15 @@ class Oakum(Engine):
                 file = context / f"{name}.Dockerfile"
                 request = BuildRequest(context, dockerfile=file, no_cache=True)
                 build(self.store, request, tags=(parse_reference(name),))
-            request = request_of(case, context)
-            built = build(self.store, msgspec.structs.replace(request, no_cache=True))
+            place = parse_place(self.place(case, context))
+            options = self.filled(" ".join(case.lines("options")), context)
+            request, file = request_of(options)
+            stdin = io.BytesIO(self.stdin(case, context))
+            with opened_context(self.store, request, place, file, stdin) as opened:
+                built = build(self.store, msgspec.structs.replace(opened, no_cache=True))
+                again = build(self.store, opened)
         except OakumError as error:
             return self.shown(Record(error=f"{error.what} ({error.todo})")), None
-        again = build(self.store, request)
         assert again.image.manifest.digest == built.image.manifest.digest
         return self.shown(self._record(built)), again
 
@@ -107,23 +127,21 @@ class Oakum(Engine):
         return image_record(layers, config, self.base, _history_of_base(config))
 
 
-def request_of(case: Case, context: Path) -> BuildRequest:
-    """What the options of a case ask for."""
+def request_of(options: str) -> tuple[BuildRequest, str | None]:
+    """What the options of a case ask for, and the Dockerfile that they name."""
     parser = argparse.ArgumentParser()
     for name in ("build-arg", "label", "secret", "build-context", "add-host"):
         parser.add_argument(f"--{name}", action="append", default=[])
     for name in ("target", "platform", "network", "file"):
         parser.add_argument(f"--{name}")
-    words = " ".join(case.lines("options")).replace("@CONTEXT@", str(context)).split()
-    given = parser.parse_args(words)
+    given = parser.parse_args(options.split())
     more: dict[str, Any] = {}
     if given.platform:
         more["platform"] = parse_platform(given.platform)
     if given.network:
         more["network"] = given.network
-    return BuildRequest(
-        context,
-        dockerfile=Path(given.file) if given.file else None,
+    request = BuildRequest(
+        None,
         build_args=dict(pair.split("=", 1) for pair in given.build_arg),
         labels=dict(pair.split("=", 1) for pair in given.label),
         contexts=dict(pair.split("=", 1) for pair in given.build_context),
@@ -132,6 +150,7 @@ def request_of(case: Case, context: Path) -> BuildRequest:
         target=given.target,
         **more,
     )
+    return request, given.file
 
 
 def _secret(text: str) -> Secret:

@@ -13,6 +13,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from builder.differential.case import OLD
+from support.git_server import answer, make_repositories
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -25,8 +26,38 @@ class _Handler(SimpleHTTPRequestHandler):
             self.send_header("Content-Disposition", 'attachment; filename="given.txt"')
         super().end_headers()
 
+    def do_GET(self) -> None:
+        if self.path.startswith("/git/plain.git/"):
+            self.path = self.path.partition("?")[0]
+            super().do_GET()
+        elif self.path.startswith("/git/"):
+            answer(self, Path(self.directory))
+        else:
+            super().do_GET()
+
+    def do_POST(self) -> None:
+        answer(self, Path(self.directory))
+
     def log_message(self, *_: object) -> None:
         pass
+
+
+def _contexts(place: Path) -> None:
+    """What may be a build context: a tar, and a Dockerfile alone."""
+    place.mkdir()
+    files = {
+        "Dockerfile": "FROM base\nCOPY . /x/\n",
+        "f": "f\n",
+        "s/g": "g\n",
+        ".dockerignore": "f\n",
+    }
+    with tarfile.open(place / "tar", "w:gz") as tar:
+        for name, text in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime, member.mode = len(text), OLD, 0o640
+            member.uid, member.gid = 5, 6
+            tar.addfile(member, io.BytesIO(text.encode()))
+    (place / "Dockerfile").write_text(files["Dockerfile"])
 
 
 def _tar(path: Path) -> None:
@@ -42,14 +73,18 @@ def serving(place: Path) -> Iterator[str]:
     for name in ("dated.txt", "undated.txt", "sub/nested.txt", "renamed"):
         (place / name).parent.mkdir(exist_ok=True)
         (place / name).write_text(f"{name}\n")
+    (place / "with blank.txt").write_text("blank\n")
     _tar(place / "archive.tar.gz")
+    _contexts(place / "contexts")
     for path in place.rglob("*"):
         os.utime(path, (OLD, OLD))
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(place)))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        make_repositories(place)
+        yield address
     finally:
         server.shutdown()
         server.server_close()
