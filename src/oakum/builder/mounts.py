@@ -34,8 +34,8 @@ class MountedStep(msgspec.Struct, frozen=True):
     """Secrets that go into the environment."""
 
 
-def mount_identity(shop: Workshop, stages: Stages, mount: Mount) -> list[object]:
-    """What of a mount belongs into the step's cache key.
+def mount_identity(shop: Workshop, stages: Stages, mount: Mount) -> tuple[object, str]:
+    """What of a mount belongs into the step's cache key: its options, and what it shows.
 
     A cache and a secret count by id and place only: their contents never change a key.  What a
     mount shows of a context or a stage counts as it is shown, whatever surrounds it there.
@@ -45,8 +45,8 @@ def mount_identity(shop: Workshop, stages: Stages, mount: Mount) -> list[object]
     # Which steps wait for each other is nothing that a step sees, nor what a stage is called.
     seen = msgspec.structs.replace(mount, sharing="", from_="")
     if mount.type != "bind" and not mount.from_:
-        return [*msgspec.structs.astuple(seen)]
-    shape = msgspec.structs.astuple(msgspec.structs.replace(seen, source=""))
+        return msgspec.structs.astuple(seen), ""
+    options = msgspec.structs.astuple(msgspec.structs.replace(seen, source=""))
     directory = stages.directory_of(mount.from_)
     if directory is not None:
         owned = {"uid": 0, "gid": 0}
@@ -54,8 +54,8 @@ def mount_identity(shop: Workshop, stages: Stages, mount: Mount) -> list[object]
             msgspec.structs.replace(one.entry, **owned)
             for one in directory.entries(mount.source or "")
         ]
-        return [*shape, _identity(found)]
-    return [*shape, _shown(shop, _state(stages, mount), mount.source)]
+        return options, _identity(found)
+    return options, _shown(shop, _state(stages, mount), mount.source)
 
 
 def _identity(entries: Iterable[Entry]) -> str:

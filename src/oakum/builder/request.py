@@ -83,3 +83,9 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """Run nothing: stop at the first step that is not in the cache."""
     jobs: int = msgspec.field(default_factory=lambda: max(2, os.cpu_count() or 2))
     """Most steps that run side by side."""
+
+    @property
+    def project(self) -> tuple[str, ...]:
+        """What tells the builds of one Dockerfile from those of others."""
+        places = (self.dockerfile, self.context)
+        return (*(str(one and one.absolute()) for one in places), str(self.platform))
