@@ -12,7 +12,7 @@ from oakum.builder.cache_format import CachePlace, parse_cache_place
 from oakum.builder.export import export
 from oakum.builder.images import Image, Images
 from oakum.builder.platforms import BuiltIndex, build_index
-from oakum.builder.prune import Pruned, prune
+from oakum.builder.prune import KINDS, Pruned, prune
 from oakum.builder.request import BuildRequest, Secret
 from oakum.builder.run_step import run_mark
 from oakum.builder.stage_builder import platform_args
@@ -20,6 +20,7 @@ from oakum.builder.state import StageState
 from oakum.builder.steps import NotCached, StepReport
 
 __all__ = [
+    "KINDS",
     "BuildRequest",
     "Built",
     "BuiltIndex",

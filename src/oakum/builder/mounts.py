@@ -176,8 +176,10 @@ def _cache(
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
-            elif mount.sharing == "locked":
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            else:
+                # Those who share hold it too, so that nothing is taken away from under them.
+                alone = mount.sharing == "locked"
+                fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             if not path.is_dir():
                 _new_cache(shop, stages, mount, path, place)
             source = path / mount.source.lstrip("/") if mount.source and not mount.from_ else path
