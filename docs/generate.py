@@ -59,6 +59,7 @@ def usage(name: str, command: click.Command) -> str:
 def documents() -> dict[str, Any]:
     """The JSON documents by name."""
     from oakum.builder import Pruned
+    from oakum.builder.cache_mounts import MountList
     from oakum.store import Checked, Usage
     from oakum.verbs import Locked, Plan, Proof, PulledImage, Rebuilt, Scan
     from oakum.verbs.results import DOCUMENTS
@@ -72,6 +73,7 @@ def documents() -> dict[str, Any]:
         "scan": Scan,
         "store-check": Checked,
         "store-info": Usage,
+        "store-mounts": MountList,
         "store-prune": Pruned,
         "verify": Proof,
     }

@@ -30,6 +30,7 @@ def test_every_verb_of_the_product_is_there() -> None:
     assert {" ".join(verb) for verb in verbs()} == {
         *wanted.split(),
         "store info",
+        "store mounts",
         "store check",
         "store prune",
     }

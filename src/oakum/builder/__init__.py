@@ -15,7 +15,7 @@ from oakum.builder.export import export
 from oakum.builder.images import Image, Images
 from oakum.builder.places import Place, opened_context, parse_place
 from oakum.builder.platforms import BuiltIndex, build_index
-from oakum.builder.prune import Pruned, prune
+from oakum.builder.prune import KINDS, Pruned, prune
 from oakum.builder.request import Agent, BuildRequest, Secret
 from oakum.builder.run_step import run_mark
 from oakum.builder.stage_builder import platform_args
@@ -23,6 +23,7 @@ from oakum.builder.state import StageState
 from oakum.builder.steps import NotCached, StepReport
 
 __all__ = [
+    "KINDS",
     "Agent",
     "BuildRequest",
     "Built",

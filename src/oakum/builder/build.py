@@ -147,6 +147,8 @@ def build(
         solver = Solver(shop, dockerfile, images)
         _refuse_foreign(shop, solver, dockerfile, images, caches)
         solved = solver.solve()
+        if not request.only_cached:
+            shop.memory.keep()
     finally:
         shop.close()
         for cache in caches:

@@ -16,9 +16,12 @@ from typing import Protocol
 import msgspec
 
 from oakum.layer import Layer, known_index
+from oakum.layer.read import INDEX_VERSION
 from oakum.store import Store
 
 CACHE_VERSION = "2"
+LAYER_RECORD = f"index-{INDEX_VERSION}"
+"""Kind of the record whose time says when a layer was last of use."""
 _MOST_RESULTS = 16
 
 
@@ -86,6 +89,8 @@ class BuildCache:
                 for result in reversed(other.results(key)):
                     self.put(key, result)
             found = _best(self.results(key), locked)
+        if found is not None:
+            self._store.records.touch(LAYER_RECORD, found.layer.diff_id)
         return found
 
     def put(self, key: str, result: StepResult) -> None:

@@ -7,6 +7,7 @@ the rest of the image, so it is carried unchanged over a parent that was built a
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,10 +21,18 @@ from oakum.builder.context import Directory
 from oakum.builder.copy_sources import flag_truth, sources_of
 from oakum.builder.copying import Change, CopyPlan, Source, destination_of
 from oakum.builder.ignore import Ignore, parse_patterns
+from oakum.builder.memory import inputs_of_items
 from oakum.builder.modes import parse_mode
 from oakum.builder.stack import identity
 from oakum.builder.state import StageState
-from oakum.builder.steps import Found, NotCached, Stages, Workshop, check_flags
+from oakum.builder.steps import (
+    NOT_TO_BE_USED,
+    Found,
+    NotCached,
+    Stages,
+    Workshop,
+    check_flags,
+)
 from oakum.builder.target import Item, Target
 from oakum.builder.tree_sources import file_item
 from oakum.dockerfile import Instruction, heredoc_marker
@@ -87,15 +96,17 @@ def _layer(
 ) -> Found:
     """The layer that holds `items`, from the cache or written now."""
     key = identity([kind, *(_identity(item) for item in items)])
-    found = None if shop.uncached(stage) else shop.cache.find(key, None)
+    inputs = functools.partial(inputs_of_items, items)
+    why = NOT_TO_BE_USED if shop.uncached(stage) else ""
+    found = None if why else shop.cache.find(key, None)
     if found is not None:
-        return Found(found, True, time.monotonic() - began, key=key)
+        return Found(found, True, time.monotonic() - began, key=key, inputs=inputs)
     if shop.request.only_cached:
         raise NotCached(stage, instruction)
     layer, content = shop.layering.write(_written(items, clamp))
     result = StepResult(layer, content, epoch=epoch, seconds=time.monotonic() - began)
     shop.cache.put(key, result)
-    return Found(result, False, time.monotonic() - began, key=key)
+    return Found(result, False, time.monotonic() - began, why, key=key, inputs=inputs)
 
 
 def copy_history(instruction: Instruction, expand: Callable[[str], str]) -> str:

@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,7 +20,7 @@ from oakum.builder.state import StageState
 from oakum.builder.steps import Stages, Workshop
 from oakum.dockerfile import Mount
 from oakum.errors import BuildError
-from oakum.layer import Kind, content_identity
+from oakum.layer import Entry, Kind, content_identity
 from oakum.layer.disk import file_content
 from oakum.store import discard
 
@@ -34,21 +34,45 @@ class MountedStep(msgspec.Struct, frozen=True):
     """Secrets that go into the environment, and where an agent's socket is."""
 
 
-def mount_identity(shop: Workshop, stages: Stages, mount: Mount) -> list[object]:
-    """What of a mount belongs into the step's cache key.
+def mount_identity(shop: Workshop, stages: Stages, mount: Mount) -> tuple[object, str]:
+    """What of a mount belongs into the step's cache key: its options, and what it shows.
 
     A cache, a secret and an agent count by id and place only: what they hold never changes a key.
+    What a mount shows of a context or a stage counts as it is shown, whatever surrounds it there.
     """
-    shape: list[object] = [mount.type, mount.id, mount.target, mount.readonly, mount.source]
-    if mount.type != "bind":
-        return shape
+    # Which steps wait for each other is nothing that a step sees, nor what a stage is called.
+    seen = msgspec.structs.replace(mount, sharing="", from_="")
+    if mount.type != "bind" and not mount.from_:
+        return msgspec.structs.astuple(seen), ""
+    options = msgspec.structs.astuple(msgspec.structs.replace(seen, source=""))
     directory = stages.directory_of(mount.from_)
     if directory is not None:
-        entries = directory.entries(mount.source or "")
-        digests = [msgspec.msgpack.encode(content_identity(found.entry)) for found in entries]
-        return [*shape, identity(digests)]
-    state = _state(stages, mount)
-    return [*shape, state.stack.content]
+        owned = {"uid": 0, "gid": 0}
+        found = [
+            msgspec.structs.replace(one.entry, **owned)
+            for one in directory.entries(mount.source or "")
+        ]
+        return options, _identity(found)
+    return options, _shown(shop, _state(stages, mount), mount.source)
+
+
+def _identity(entries: Iterable[Entry]) -> str:
+    return identity(msgspec.msgpack.encode(content_identity(entry)) for entry in entries)
+
+
+def _shown(shop: Workshop, state: StageState, path: str) -> str:
+    """Identity of what is at a path of a finished stage."""
+    wanted = os.path.normpath("/" + path).lstrip("/")
+    if not wanted:
+        return state.stack.content
+    tree = shop.snapshots.tree(state.stack.layers)
+    resolved = tree.resolve(os.fsencode(wanted))
+    if resolved is None:
+        return ""
+    return _identity(
+        msgspec.structs.replace(node.file or node.entry, path=at[len(resolved) :].lstrip(b"/"))
+        for at, node in tree.walk(resolved)
+    )
 
 
 def _state(stages: Stages, mount: Mount) -> StageState:
@@ -164,8 +188,10 @@ def _cache(
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     continue
-            elif mount.sharing == "locked":
-                fcntl.flock(handle, fcntl.LOCK_EX)
+            else:
+                # Those who share hold it too, so that nothing is taken away from under them.
+                alone = mount.sharing == "locked"
+                fcntl.flock(handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
             if not path.is_dir():
                 _new_cache(shop, stages, mount, path, place)
             if not mount.source or mount.from_:

@@ -139,3 +139,9 @@ class BuildRequest(msgspec.Struct, frozen=True):
         if self.dockerfile is None and self.context is not None and not self.origin:
             return self.context / "Dockerfile"
         return self.dockerfile
+
+    @property
+    def project(self) -> tuple[str, ...]:
+        """What tells the builds of one Dockerfile from those of others."""
+        places = (self.dockerfile, self.context)
+        return (*(str(one and one.absolute()) for one in places), str(self.platform))

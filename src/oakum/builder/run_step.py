@@ -14,13 +14,21 @@ import msgspec
 from oakum.builder import sandbox
 from oakum.builder.cache import StepResult
 from oakum.builder.lock_pins import apt_files, broken_promises
+from oakum.builder.memory import inputs_of_run
 from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
 from oakum.builder.preflight import check_pins, recorded_files
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.stack import identity
 from oakum.builder.state import PROXY_ARGS, StageState
 from oakum.builder.step_downloads import Offer, unrecorded
-from oakum.builder.steps import Found, NotCached, Stages, Workshop, check_flags
+from oakum.builder.steps import (
+    NOT_TO_BE_USED,
+    Found,
+    NotCached,
+    Stages,
+    Workshop,
+    check_flags,
+)
 from oakum.dockerfile import (
     Heredoc,
     Instruction,
@@ -133,17 +141,21 @@ def run_instruction(
     promised = pins if entry and entry.command in ("", mark) else None
     sources = [mount_identity(shop, stages, mount) for mount in run.mounts]
     key = _key(shop, state, run, sources)
+    words = [*run.argv, *([run.program.text] if run.program else [])]
+    hosts = shop.request.add_hosts
+    inputs = inputs_of_run(state, words, run.network, hosts, list(zip(run.mounts, sources)))
     recorded = entry.files if entry and promised is not None else {}
-    why = "no result of these inputs in the cache"
+    why = ""
     if shop.uncached(stage):
-        why = "the cache was not to be used"
+        why = NOT_TO_BE_USED
     elif (stage, mark) in shop.request.rerun:
         why = "a step behind it needs newer package lists"
     else:
         found = shop.cache.find(key, promised)
         if found is not None:
             state.add_history(run.history(state), empty=False)
-            return Found(found, True, time.monotonic() - began, command=mark, key=key)
+            seconds = time.monotonic() - began
+            return Found(found, True, seconds, command=mark, key=key, inputs=inputs)
         if promised is not None and shop.cache.results(key):
             why = "the lock asks for other package versions"
     if shop.request.only_cached:
@@ -152,7 +164,7 @@ def run_instruction(
         result = _execute(shop, stages, state, run, _Promise(pins, promised, recorded), stage)
     shop.cache.put(key, result)
     state.add_history(run.history(state), empty=False)
-    return Found(result, False, time.monotonic() - began, why, mark, key)
+    return Found(result, False, time.monotonic() - began, why, mark, key, inputs)
 
 
 def run_mark(instruction: Instruction) -> str:
@@ -174,11 +186,11 @@ def _key(shop: Workshop, state: StageState, run: _Run, sources: Sequence[object]
             "run",
             state.stack.content,
             run.argv,
-            sorted(run.env.items()),
+            sorted(state.env.items()),
             state.workdir,
             state.user,
             run.network,
-            sorted(shop.request.add_hosts),
+            sorted(shop.request.add_hosts, key=lambda pair: pair[0]),
             list(sources),
             str(state.platform),
             [run.program.name, run.program.text] if run.program else [],

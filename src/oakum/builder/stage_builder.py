@@ -43,6 +43,7 @@ class StageBuilder:
         self._runs = 0
         self._automatic = platform_args(shop.request.platform, shop.request.target)
         self._global = global_args
+        self._memory = shop.memory.stage(self._name, state.stack.content, stage.instructions)
 
     def carry_out(self, instruction: Instruction, file: str) -> None:
         """One instruction of `file`: change the state, add a layer where it makes one, report."""
@@ -81,6 +82,9 @@ class StageBuilder:
         state.stack = state.stack.plus(result.layer, result.content)
         state.lines.append(instruction.first_line)
         state.epoch = max(state.epoch, result.epoch)
+        why, changed = self._memory.built(
+            instruction, found.key, result.content, found.inputs, ran=not found.cached
+        )
         return StepReport(
             self._name,
             instruction.first_line,
@@ -92,8 +96,9 @@ class StageBuilder:
             dict(result.files),
             self._runs if instruction.keyword == "RUN" else 0,
             found.command,
-            found.why,
+            found.why or why,
             found.key,
+            changed,
         )
 
     def _expand(self, text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -15,6 +15,7 @@ from oakum.builder.context import Directory
 from oakum.builder.downloads import Downloads
 from oakum.builder.images import Images
 from oakum.builder.layering import Layering
+from oakum.builder.memory import Inputs, Memory
 from oakum.builder.repositories import Repositories
 from oakum.builder.request import BuildRequest
 from oakum.builder.sandbox import Runtime, find_runtime
@@ -28,6 +29,8 @@ from oakum.oci import Digest
 from oakum.progress import Event, Progress
 from oakum.store import Store
 from oakum.tree import ImageTree, Tree
+
+NOT_TO_BE_USED = "the cache was not to be used"
 
 
 class StepReport(msgspec.Struct, frozen=True):
@@ -57,6 +60,8 @@ class StepReport(msgspec.Struct, frozen=True):
     """Why it was run."""
     key: str = ""
     """Its key in the build cache; empty for what changes no files."""
+    changed: tuple[str, ...] = ()
+    """Which of its inputs changed since the project was built the last time, when it was run."""
 
 
 class NotCached(OakumError):
@@ -113,6 +118,7 @@ class Workshop:
         self._runtime: Runtime | None = None
         self._runtime_lock = threading.Lock()
         self.slots = threading.BoundedSemaphore(request.jobs)
+        self.memory = Memory(store, request.project)
         self.judged: set[tuple[int, str]] = set()
         """RUNs whose pins were looked up in the archive."""
 
@@ -196,8 +202,10 @@ class Found(msgspec.Struct, frozen=True):
     seconds: float
     """How long it took now."""
     why: str = ""
-    """Why it was run."""
+    """Why it was run, when that is not for its inputs."""
     command: str = ""
     """Mark of a RUN's command, for the lock."""
     key: str = ""
     """Its key in the build cache."""
+    inputs: Callable[[], Inputs] = dict
+    """What the key was made of, in words."""

@@ -94,6 +94,7 @@ _verb(app, look.ls, "ls", look.LS_EXAMPLES)
 _verb(app, look.cat, "cat", look.CAT_EXAMPLES)
 _verb(_STORE, store.info, "info", store.INFO_EXAMPLES)
 _verb(_STORE, store.check, "check", store.CHECK_EXAMPLES)
+_verb(_STORE, store.mounts, "mounts", store.MOUNTS_EXAMPLES)
 _verb(_STORE, store.prune, "prune", store.PRUNE_EXAMPLES)
 app.add_typer(_STORE, name="store")
 

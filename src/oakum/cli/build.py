@@ -93,6 +93,10 @@ def build(
     mirror: o.Mirrors = [],
     ca_certificates: o.Certificates = None,
     jobs: o.Jobs = 4,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say of every step whether and why it was run."),
+    ] = False,
     progress: o.ProgressMode = "auto",
     quiet: o.Quiet = False,
     format_: o.Format = "table",
@@ -222,8 +226,30 @@ def build(
     elif quiet or progress == "quiet":
         say(built.image.config.digest)
     else:
+        if explain:
+            say(_explained(images or (built,)))
         say(_summary(images or (built,), built, tag, published))
     return exit_code(outcome, detailed_exit_code)
+
+
+def _explained(images: tuple[Built, ...]) -> str:
+    """A line for every step: what became of it, where it stands, why it was run."""
+    from oakum.cli.output import table
+
+    rows = [
+        (
+            *((str(one.image.config.platform),) if len(images) > 1 else ()),
+            step.status,
+            f"{step.stage}:{step.line}",
+            step.text if len(step.text) <= 48 else step.text[:47] + "…",
+            step.why,
+        )
+        for one in images
+        for step in one.steps
+        if step.status != "config"
+    ]
+    header = ("STATUS", "LINE", "STEP", "WHY")
+    return table(("PLATFORM", *header) if len(images) > 1 else header, rows)
 
 
 def _metadata(built: Built, tags: list[str]) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """The local content store: blobs by digest, names, records; shared by processes, kill-safe."""
 
 from oakum.store.blobs import Blobs, BlobWriter
-from oakum.store.check import Checked, Damage, Usage, check_store, usage
+from oakum.store.check import Checked, Damage, Holding, Usage, check_store, disk_bytes, usage
 from oakum.store.names import Named, Names
 from oakum.store.place import default_root, discard, guarded, write_atomically
 from oakum.store.records import Records
@@ -13,6 +13,7 @@ __all__ = [
     "Blobs",
     "Checked",
     "Damage",
+    "Holding",
     "Named",
     "Names",
     "Records",
@@ -22,6 +23,7 @@ __all__ = [
     "check_store",
     "default_root",
     "discard",
+    "disk_bytes",
     "guarded",
     "usage",
     "write_atomically",

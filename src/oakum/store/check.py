@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -170,6 +172,20 @@ def _check_temporary(store: Store, repair: bool) -> list[Damage]:
     return found
 
 
+class Holding(msgspec.Struct, frozen=True):
+    """One kind of thing that a store holds."""
+
+    kind: str
+    """``images``, ``layers``, ``snapshots``, ``mounts``, ``downloads``, ``indexes``,
+    ``records`` or ``temporary``."""
+    count: int
+    """How many."""
+    bytes: int
+    """Bytes on disk."""
+    reclaimable: int
+    """Bytes that ``store prune --all`` would free."""
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """What takes the place in a store."""
 
@@ -191,12 +207,16 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of repositories' indexes and cache mounts."""
     total_bytes: int
     """All of it."""
+    kinds: tuple[Holding, ...] = ()
+    """The same by what it is for."""
 
 
 def usage(store: Store) -> Usage:
     """What takes the place in a store, in bytes on disk."""
     blobs = list(store.blobs.all())
-    sizes = {part: _disk_bytes(store, part) for part in ("blobs", "snapshots", "records", "cache")}
+    sizes = {
+        part: disk_bytes(store.root / part) for part in ("blobs", "snapshots", "records", "cache")
+    }
     return Usage(
         root=str(store.root),
         names=sum(1 for _ in store.names.readable()),
@@ -209,10 +229,15 @@ def usage(store: Store) -> Usage:
     )
 
 
-def _disk_bytes(store: Store, part: str) -> int:
+def disk_bytes(place: Path) -> int:
+    """Bytes that the files at and below a path take on disk."""
+    if not place.is_dir() or place.is_symlink():
+        with contextlib.suppress(OSError):
+            return os.lstat(place).st_blocks * 512
+        return 0
     total = 0
     seen: set[tuple[int, int]] = set()
-    for directory, _, files in os.walk(os.fsencode(store.root / part)):
+    for directory, _, files in os.walk(os.fsencode(place)):
         for name in files:
             try:
                 info = os.lstat(directory + b"/" + name)

@@ -61,6 +61,21 @@ class Records:
         with guarded(f"remove a {kind} record"), contextlib.suppress(FileNotFoundError):
             self.path(kind, key).unlink()
 
+    def touch(self, kind: str, key: str) -> bool:
+        """Note that the record is of use now; whether it is there."""
+        try:
+            os.utime(self.path(kind, key))
+        except OSError:
+            return False
+        return True
+
+    def used(self, kind: str, key: str) -> float:
+        """When the record was written or touched last; 0 when it is not there."""
+        try:
+            return self.path(kind, key).stat().st_mtime
+        except OSError:
+            return 0.0
+
     def keys(self, kind: str) -> Iterator[tuple[str, Path]]:
         """Every key of a kind (with ``:`` as ``-``) and its file."""
         directory = self._directory / kind
