@@ -9,6 +9,7 @@ from oakum.builder.build import (
     read_lock,
 )
 from oakum.builder.cache_format import CachePlace, parse_cache_place
+from oakum.builder.engines import EMBEDDED, EngineReport, find_engine
 from oakum.builder.export import export
 from oakum.builder.images import Image, Images
 from oakum.builder.platforms import BuiltIndex, build_index
@@ -20,10 +21,12 @@ from oakum.builder.state import StageState
 from oakum.builder.steps import NotCached, StepReport
 
 __all__ = [
+    "EMBEDDED",
     "BuildRequest",
     "Built",
     "BuiltIndex",
     "CachePlace",
+    "EngineReport",
     "Image",
     "Images",
     "NotCached",
@@ -35,6 +38,7 @@ __all__ = [
     "build_index",
     "dockerfile_path",
     "export",
+    "find_engine",
     "lock_path",
     "parse_cache_place",
     "platform_args",

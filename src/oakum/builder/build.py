@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,6 +14,7 @@ from oakum.builder.assemble import assemble
 from oakum.builder.cache_export import export_cache, inline_document
 from oakum.builder.cache_format import ANNOTATION, to_annotation
 from oakum.builder.cache_import import ImportedCache, import_caches
+from oakum.builder.engines import EMBEDDED, EngineReport, find_engine
 from oakum.builder.images import Image, Images
 from oakum.builder.request import BuildRequest
 from oakum.builder.solver import Solved, Solver
@@ -30,6 +33,9 @@ from oakum.oci import Reference
 from oakum.progress import Event, Progress, silent
 from oakum.store import Store
 from oakum.transport import RegistryOptions
+
+if TYPE_CHECKING:
+    from oakum.builder.engines.interface import Engine
 
 _MAX_DOCKERFILE = 16 << 20
 
@@ -51,6 +57,8 @@ class Built(msgspec.Struct, frozen=True):
     """The Dockerfile that was built."""
     seconds: float
     """How long it took."""
+    engine: EngineReport = EngineReport(EMBEDDED)
+    """What built it."""
 
     @property
     def ran(self) -> int:
@@ -124,6 +132,17 @@ def build(
     if request.offline:
         options = msgspec.structs.replace(options, offline=True)
     images = Images(store, options, progress)
+    engine = find_engine(request.engine)
+    carry_out = _build if engine is None else partial(_build_with, engine)
+    built = carry_out(images, request, dockerfile)
+    for tag in tags:
+        store.names.set(tag, built.image.root)
+    return msgspec.structs.replace(built, seconds=time.monotonic() - began)
+
+
+def _build(images: Images, request: BuildRequest, dockerfile: Dockerfile) -> Built:
+    """With oakum's own engine."""
+    store, options, progress = images.store, images.options, images.progress
     caches = import_caches(store, request.cache_from, request.platform, options, progress)
     shop = Workshop(store, request, images, dockerfile, progress, caches)
     try:
@@ -143,10 +162,26 @@ def build(
         annotations[ANNOTATION] = to_annotation(inline)
     image = assemble(store, solved.state, request.labels, request.source_date_epoch, annotations)
     _export(store, request, solved, options, progress)
-    for tag in tags:
-        store.names.set(tag, image.root)
-    seconds = time.monotonic() - began
-    return Built(image, solved.state, solved.stages, solved.steps, lock, solved.dockerfile, seconds)
+    return _built(image, solved, lock, EngineReport(EMBEDDED))
+
+
+def _build_with(
+    engine: Engine, images: Images, request: BuildRequest, dockerfile: Dockerfile
+) -> Built:
+    """With another builder; what it does not show of a lock stays in it."""
+    from oakum.builder.engines.build import build_with
+
+    carried = build_with(engine, images, request, dockerfile, dockerfile_path(request))
+    lock = lock_of(carried.solved, str(request.platform))
+    lock = msgspec.structs.replace(lock, steps=(*lock.steps, *carried.unseen))
+    if request.locked:
+        _check_lock(lock, request.lock, str(request.platform))
+    return _built(carried.image, carried.solved, lock, carried.report)
+
+
+def _built(image: Image, solved: Solved, lock: Lock, engine: EngineReport) -> Built:
+    state, stages, steps = solved.state, solved.stages, solved.steps
+    return Built(image, state, stages, steps, lock, solved.dockerfile, 0.0, engine)
 
 
 def _check_lock(made: Lock, given: Lock | None, platform: str) -> None:

@@ -16,7 +16,7 @@ from oakum.builder.ignore import Ignore, parse_patterns
 from oakum.builder.images import Images, reference_of
 from oakum.builder.location import located, plain_kind
 from oakum.builder.stack import Stack
-from oakum.builder.stage_builder import StageBuilder, Stopped, platform_args, stage_name
+from oakum.builder.stage_builder import StageBuilder, Stopped, global_args, stage_name
 from oakum.builder.stage_graph import StageGraph
 from oakum.builder.state import PROXY_ARGS, StageState
 from oakum.builder.steps import StepReport, Workshop
@@ -26,7 +26,6 @@ from oakum.dockerfile import (
     LockedBase,
     Stage,
     expand,
-    find_stage,
     parse_args,
     parse_dockerfile,
     stages,
@@ -74,10 +73,10 @@ class Solver:
 
     def solve(self) -> Solved:
         """Build the target; raises the first error of any stage and stops the others."""
-        target = self._target()
+        target = self._graph.target(self._request.target)
         self._graph.check()
         self._note_unused_arguments()
-        needed = self._needed(target)
+        needed = self._graph.needed(target)
         with ThreadPoolExecutor(len(self._stages), "stage") as self._pool:
             # Every stage has a thread of its own and only ever waits for earlier stages, so no
             # wait can be for a stage that has no thread.
@@ -99,7 +98,7 @@ class Solver:
 
     def foreign_run(self) -> Instruction | None:
         """The first RUN that the target needs and whose programs this machine cannot run."""
-        for index in sorted(self._needed(self._target())):
+        for index in sorted(self._graph.needed(self._graph.target(self._request.target))):
             stage = self._stages[index]
             run = next((one for one in stage.instructions if one.keyword == "RUN"), None)
             if run is not None and not runs_here(self._platform(stage)):
@@ -160,43 +159,11 @@ class Solver:
             self._shop.cancelled.set()
             raise
 
-    def _target(self) -> Stage:
-        wanted = self._request.target
-        if not self._stages:
-            raise DockerfileError(f"{self._dockerfile.name} has no FROM", "begin it with FROM")
-        if wanted is None:
-            return self._stages[-1]
-        found = find_stage(self._stages, wanted)
-        if found is None:
-            names = ", ".join(stage.name for stage in self._stages if stage.name)
-            raise UsageError(
-                f"there is no stage {wanted!r} in {self._dockerfile.name}",
-                f"its named stages are: {names or 'none'}",
-            )
-        return found
-
-    def _needed(self, target: Stage) -> set[int]:
-        needed: set[int] = set()
-        todo = [target]
-        while todo:
-            stage = todo.pop()
-            if stage.index not in needed:
-                needed.add(stage.index)
-                todo += self._graph.needs(stage)
-        return needed
-
     def _base_name(self, stage: Stage) -> str:
         return self._expand_global(stage.base, stage.from_)
 
     def _global_args(self) -> dict[str, str]:
-        known = platform_args(self._request.platform, self._request.target)
-        for instruction in self._globals:
-            for name, default in parse_args(instruction):
-                if name in self._request.build_args:
-                    known[name] = self._request.build_args[name]
-                elif default is not None:
-                    known[name] = expand(default, known, self._dockerfile.escape)
-        return known
+        return global_args(self._request, self._globals, self._dockerfile.escape)
 
     def _expand_global(self, text: str, instruction: Instruction) -> str:
         name = expand(text, self._global_args(), self._dockerfile.escape)

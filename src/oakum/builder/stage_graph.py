@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from oakum.builder.location import located
 from oakum.dockerfile import Instruction, Stage, expand, find_stage, parse_mount
-from oakum.errors import DockerfileError
+from oakum.errors import DockerfileError, UsageError
 
 
 class StageGraph:
@@ -23,6 +23,32 @@ class StageGraph:
         self._stages = stages
         self._base_name = base_name
         self._contexts = contexts
+
+    def target(self, wanted: str | None) -> Stage:
+        """The stage of that name or number; the last one for None."""
+        if not self._stages:
+            raise DockerfileError(f"{self._file} has no FROM", "begin it with FROM")
+        if wanted is None:
+            return self._stages[-1]
+        found = find_stage(self._stages, wanted)
+        if found is None:
+            names = ", ".join(stage.name for stage in self._stages if stage.name)
+            raise UsageError(
+                f"there is no stage {wanted!r} in {self._file}",
+                f"its named stages are: {names or 'none'}",
+            )
+        return found
+
+    def needed(self, target: Stage) -> set[int]:
+        """The indexes of the stages that `target` is made of, its own among them."""
+        needed: set[int] = set()
+        todo = [target]
+        while todo:
+            stage = todo.pop()
+            if stage.index not in needed:
+                needed.add(stage.index)
+                todo += self.needs(stage)
+        return needed
 
     def base(self, stage: Stage) -> Stage | None:
         """The stage that `stage` starts from; None when it starts from an image.

@@ -75,6 +75,7 @@ def build(
     no_lock: o.NoLock = False,
     compression: o.CompressionName = "gzip",
     sandbox: o.Sandbox = None,
+    engine: o.EngineName = "embedded",
     insecure: o.Insecure = [],
     mirror: o.Mirrors = [],
     ca_certificates: o.Certificates = None,
@@ -111,6 +112,7 @@ def build(
         contexts=build_context,
         certificates=ca_certificates,
         sandbox=sandbox,
+        engine=engine,
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
         cache_from=cache_from,
@@ -127,7 +129,7 @@ def build(
     refuse_several(outputs, len(platforms))
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
-    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+    with opened_store(runs_steps=engine == "embedded") as store, watching(progress, quiet) as watch:
         from oakum.verbs import build_result, publish, remember_lines
 
         before = [store.names.get(name) for name in names]
@@ -190,6 +192,7 @@ def _summary(
         for one in images
     ]
     lines += [f"index {whole.image.root.digest}"] if several else []
+    lines += [f"{whole.engine.name}: {limit}" for limit in whole.engine.limits]
     lines += [f"tagged {tag}" for tag in tags]
     lines += [
         f"pushed {one.name}: {human(one.bytes_sent)} sent, {human(one.bytes_kept)} there already, "

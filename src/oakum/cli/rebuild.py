@@ -57,6 +57,7 @@ def rebuild(
     load: o.Load = False,
     output: o.Outputs = [],
     sandbox: o.Sandbox = None,
+    engine: o.EngineName = "embedded",
     bump_tags: o.BumpTags = "none",
     upgrade_at: o.UpgradeAt = "base",
     report: o.Reports = [],
@@ -115,6 +116,7 @@ def rebuild(
         contexts=build_context,
         certificates=ca_certificates,
         sandbox=sandbox,
+        engine=engine,
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
         cache_from=cache_from,
@@ -122,7 +124,10 @@ def rebuild(
         offline=offline,
     )
     request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
-    with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
+    with (
+        opened_store(runs_steps=engine == "embedded" or run is not None) as store,
+        watching(progress, quiet) as watch,
+    ):
         from oakum.verbs import RebuildRequest
         from oakum.verbs import rebuild as rebuild_image
 

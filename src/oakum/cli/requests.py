@@ -195,6 +195,7 @@ def build_request(
     contexts: Sequence[str] = (),
     certificates: Path | None = None,
     sandbox: str | None = None,
+    engine: str = "embedded",
     no_cache: bool = False,
     no_cache_filter: Sequence[str] = (),
     pull: bool = False,
@@ -203,9 +204,10 @@ def build_request(
     cache_to: Sequence[str] = (),
 ) -> BuildRequest:
     """The build that the options of ``build`` and ``rebuild`` describe."""
-    from oakum.builder import BuildRequest, parse_cache_place
+    from oakum.builder import BuildRequest, find_engine, parse_cache_place
     from oakum.oci import host_platform
 
+    find_engine(engine)
     if pull and offline:
         raise UsageError("--pull asks a registry, --offline asks none", "give one of them")
     if network not in ("default", "host", "none"):
@@ -233,6 +235,7 @@ def build_request(
         ca_certificates=certificates,
         source_date_epoch=_epoch(),
         runtime=sandbox,
+        engine=engine,
     )
 
 

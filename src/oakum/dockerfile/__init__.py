@@ -37,7 +37,7 @@ from oakum.dockerfile.mentions import (
 from oakum.dockerfile.mount import Mount, parse_mount, parse_size
 from oakum.dockerfile.pairs import parse_args, parse_key_values
 from oakum.dockerfile.parse import parse_dockerfile
-from oakum.dockerfile.scope import Given
+from oakum.dockerfile.scope import Given, base_word
 from oakum.dockerfile.shape import allows
 from oakum.dockerfile.stages import Stage, find_stage, stages
 from oakum.dockerfile.text import MappedText, Span
@@ -76,6 +76,7 @@ __all__ = [
     "apply_edits",
     "base_edit",
     "base_of",
+    "base_word",
     "command_mark",
     "expand",
     "expand_raw",

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from oakum.builder import Built, StepReport
+from oakum.builder import Built, EngineReport, StepReport
 from oakum.oci import Digest
 from oakum.transport import Copied
 from oakum.verbs.catalogue import ListedImage
@@ -43,6 +43,8 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was pushed."""
     seconds: float
     """How long the build took, without pushing."""
+    engine: EngineReport
+    """What built it, and what it could not do."""
     platforms: tuple[PlatformImage, ...] = ()
     """Every image, when several platforms were asked for; the fields above speak of the first."""
 
@@ -187,6 +189,7 @@ def build_result(
             )
             for one in images
         ),
+        engine=built.engine,
     )
 
 
