@@ -6,7 +6,7 @@ Sources with bases by digest → the engine → its image in the store → steps
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -15,10 +15,10 @@ from oakum.builder.engines.failure import failure
 from oakum.builder.engines.imported import bring_in, known_image
 from oakum.builder.engines.interface import Engine, EngineReport, Job
 from oakum.builder.engines.layers import Reading, read_steps
+from oakum.builder.engines.limits import limits_of, locked_runs
 from oakum.builder.engines.process import Peer, PeerFailed
 from oakum.builder.engines.sources import Outline, Pins, pinned, written
 from oakum.builder.images import Image, Images
-from oakum.builder.lock_pins import broken_promises
 from oakum.builder.request import BuildRequest
 from oakum.builder.solver import Solved
 from oakum.builder.stack import identity
@@ -120,6 +120,12 @@ def _attempt(
     job: Job,
     fresh: set[str],
 ) -> tuple[Image, Reading]:
+    fresh = fresh | {*outline.request.no_cache_filter}
+    if not fresh <= {stage.name for stage in outline.stages}:
+        # Engines know stages by their names alone.
+        job = msgspec.structs.replace(
+            job, request=msgspec.structs.replace(job.request, no_cache=True)
+        )
     scratch = Path(tempfile.mkdtemp(dir=job.scratch))
     job = msgspec.structs.replace(job, scratch=scratch, fresh=frozenset(fresh))
     try:
@@ -133,7 +139,7 @@ def _attempt(
 def _behind(lock: Lock | None, steps: Sequence[StepReport], platform: str) -> set[str]:
     """Stages with a step that has an older version of a package than the lock says."""
     behind = set()
-    for step, locked in _locked(lock, steps, platform):
+    for step, locked in locked_runs(lock, steps, platform):
         if any(
             version and found and compare_versions(found, version) < 0
             for name, version in locked.packages.items()
@@ -141,16 +147,6 @@ def _behind(lock: Lock | None, steps: Sequence[StepReport], platform: str) -> se
         ):
             behind.add(step.stage)
     return behind
-
-
-def _locked(
-    lock: Lock | None, steps: Sequence[StepReport], platform: str
-) -> list[tuple[StepReport, LockedStep]]:
-    """The RUNs that the lock has an entry for, made for their very command."""
-    if lock is None:
-        return []
-    pairs = [(s, lock.step(s.stage, s.run, platform, s.command)) for s in steps if s.run]
-    return [(s, entry) for s, entry in pairs if entry and entry.command in ("", s.command)]
 
 
 def _remembered(engine: Engine, images: Images, outline: Outline) -> Carried:
@@ -187,8 +183,7 @@ def _carried(
 ) -> Carried:
     state = reading.stages[stage_name(outline.target)]
     solved = Solved(state, reading.stages, reading.steps, pins.bases, outline.dockerfile)
-    limits = (*engine.limits(outline.request), *_limits(outline, pins, reading))
-    report = EngineReport(engine.name, version, limits)
+    report = EngineReport(engine.name, version, limits_of(outline, pins, image, reading))
     return Carried(image, solved, report, _unseen(outline, reading))
 
 
@@ -198,82 +193,3 @@ def _unseen(outline: Outline, reading: Reading) -> tuple[LockedStep, ...]:
     seen = set(reading.stages) if reading.told else set()
     steps = lock.steps if lock else ()
     return tuple(s for s in steps if s.platform == platform and s.stage not in seen)
-
-
-Limit = Callable[[Outline, Pins, Reading], str]
-
-
-def _not_enforced(outline: Outline, pins: Pins, reading: Reading) -> str:
-    lock, platform = outline.request.lock, str(outline.request.platform)
-    if lock is None or not any(step.platform == platform for step in lock.steps):
-        return ""
-    broken = [
-        f"line {step.line}: {what}"
-        for step, entry in _locked(lock, reading.steps, platform)
-        for what in broken_promises(step.packages, entry.packages).values()
-    ]
-    text = "the lock's package versions are not held while steps run, only compared afterwards"
-    return f"{text}: {'; '.join(broken[:5])}" if broken else text
-
-
-def _not_told(outline: Outline, pins: Pins, reading: Reading) -> str:
-    if reading.told:
-        return ""
-    return (
-        "which instruction made which layer cannot be told from the image's history: "
-        "no steps, and their packages are not recorded"
-    )
-
-
-def _not_recorded(outline: Outline, pins: Pins, reading: Reading) -> str:
-    names = [
-        stage_name(stage)
-        for stage in outline.aside
-        if any(instruction.keyword == "RUN" for instruction in stage.instructions)
-    ]
-    if not names:
-        return ""
-    return (
-        f"what stages install that the image does not stand on is not recorded: {', '.join(names)}"
-    )
-
-
-def _not_pinned(outline: Outline, pins: Pins, reading: Reading) -> str:
-    if not pins.loose:
-        return ""
-    return (
-        f"no registry tells a digest, so the engine's own image is taken: {', '.join(pins.loose)}"
-    )
-
-
-def _not_offered(outline: Outline, pins: Pins, reading: Reading) -> str:
-    if outline.request.ca_certificates is None:
-        return ""
-    return "the certificates of --ca-certificates are not offered to steps"
-
-
-def _not_the_same_twice(outline: Outline, pins: Pins, reading: Reading) -> str:
-    if outline.request.source_date_epoch is not None:
-        return ""
-    return "times are those of the build: the same sources give another digest each time"
-
-
-def _not_timed(outline: Outline, pins: Pins, reading: Reading) -> str:
-    return "the time of single steps is not told; a step counts as run when its layer is new here"
-
-
-_LIMITS: tuple[Limit, ...] = (
-    _not_enforced,
-    _not_told,
-    _not_recorded,
-    _not_pinned,
-    _not_offered,
-    _not_the_same_twice,
-    _not_timed,
-)
-
-
-def _limits(outline: Outline, pins: Pins, reading: Reading) -> tuple[str, ...]:
-    """What oakum's own engine does and no other one, as far as this build asked for it."""
-    found = [limit(outline, pins, reading) for limit in _LIMITS]
-    return tuple(text for text in found if text)

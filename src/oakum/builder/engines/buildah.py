@@ -49,10 +49,6 @@ class Buildah:
                     "give it another name or place",
                 )
 
-    def limits(self, request: BuildRequest) -> tuple[str, ...]:
-        """Nothing of its own."""
-        return ()
-
     def build(self, job: Job, peer: Peer) -> Location:
         """Build, one layer an instruction, and write the image as docker's archive.
 

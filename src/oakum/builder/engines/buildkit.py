@@ -43,10 +43,6 @@ class BuildKit:
     def refuse(self, request: BuildRequest) -> None:
         """All options can be handed over."""
 
-    def limits(self, request: BuildRequest) -> tuple[str, ...]:
-        """Nothing of its own."""
-        return ()
-
     def build(self, job: Job, peer: Peer) -> Location:
         """Build into an archive with an OCI layout."""
         with self._builder(job, peer) as (chosen, env):

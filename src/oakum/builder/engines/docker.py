@@ -57,12 +57,6 @@ class Docker:
                     f"this docker does not know {option}", "use --engine buildkit, or --no-cache"
                 )
 
-    def limits(self, request: BuildRequest) -> tuple[str, ...]:
-        """What a docker before 23 leaves undone."""
-        if self._recent or request.source_date_epoch is None:
-            return ()
-        return ("SOURCE_DATE_EPOCH is not kept by this docker",)
-
     def build(self, job: Job, peer: Peer) -> Location:
         """Build into an archive where the daemon can, else into its images, and save that."""
         words = ["docker", "build", *docker_flags(job, named_stages=self._recent)]

@@ -37,11 +37,10 @@ def docker_flags(job: Job, *, named_stages: bool) -> list[str]:
     if request.network != "default":
         flags.append(f"--network={request.network}")
     flags += [f"--add-host={name}:{address}" for name, address in request.add_hosts]
-    fresh = {*request.no_cache_filter, *job.fresh}
-    if request.no_cache or (fresh and not named_stages):
+    if request.no_cache or (job.fresh and not named_stages):
         flags.append("--no-cache")
-    elif fresh:
-        flags += [f"--no-cache-filter={stage}" for stage in sorted(fresh)]
+    else:
+        flags += [f"--no-cache-filter={stage}" for stage in sorted(job.fresh)]
     flags += [f"--build-context={name}={place(to)}" for name, to in request.contexts.items()]
     return flags
 

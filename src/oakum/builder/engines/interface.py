@@ -58,8 +58,5 @@ class Engine(Protocol):
     def refuse(self, request: BuildRequest) -> None:
         """`UsageError` that names an option which this engine cannot honour."""
 
-    def limits(self, request: BuildRequest) -> tuple[str, ...]:
-        """What of the request this engine does not do, or does otherwise."""
-
     def build(self, job: Job, peer: Peer) -> Location:
         """Build, and put the image where it can be read; `PeerFailed` when the build fails."""
