@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from oakum.builder.cache import CACHE_VERSION, StepResult
+from oakum.builder.engines.imported import PACKED
 from oakum.errors import InvalidImage, NotFound
 from oakum.layer.read import INDEX_VERSION
 from oakum.oci import Descriptor, Digest, Index
@@ -133,7 +134,7 @@ def _prune_snapshots(store: Store, needed: _Needed) -> int:
 
 def _prune_indexes(store: Store, needed: _Needed) -> None:
     names = {diff_id.replace(":", "-") for diff_id in needed.diff_ids}
-    for kind in (f"index-{INDEX_VERSION}", f"kept-{INDEX_VERSION}", "md5"):
+    for kind in (f"index-{INDEX_VERSION}", f"kept-{INDEX_VERSION}", "md5", *PACKED.values()):
         for key, path in store.records.keys(kind):
             if key not in names:
                 path.unlink(missing_ok=True)

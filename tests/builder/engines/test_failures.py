@@ -42,6 +42,18 @@ def test_a_file_that_is_not_there_is_named(
         build_with(place)
 
 
+def test_a_step_with_an_image_in_it_is_shown_as_it_was_written(
+    context: Context, base: str, build_with: BuildWith
+) -> None:
+    """The engine gets digests for names; the user's own words come back."""
+    place = context.write_all(
+        f"FROM {base}", "RUN true", f"COPY --from={base} /bin/nowhere /", "RUN true"
+    )
+    with pytest.raises(BuildError, match="line 3: ") as caught:
+        build_with(place)
+    assert caught.value.what.endswith(f": COPY --from={base} /bin/nowhere /")
+
+
 def test_no_name_is_set_by_a_build_that_fails(
     context: Context, base: str, peer: Peer, store: Store
 ) -> None:

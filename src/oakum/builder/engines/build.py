@@ -24,7 +24,7 @@ from oakum.builder.solver import Solved
 from oakum.builder.stack import identity
 from oakum.builder.stage_builder import stage_name
 from oakum.builder.steps import NotCached, StepReport
-from oakum.dockerfile import Dockerfile, Lock, LockedBase, LockedStep
+from oakum.dockerfile import Dockerfile, Lock, LockedBase, LockedStep, parse_dockerfile
 from oakum.errors import UsageError
 from oakum.oci import Digest
 from oakum.progress import Event
@@ -131,7 +131,9 @@ def _attempt(
     try:
         place = engine.build(job, peer)
     except PeerFailed as error:
-        raise failure(engine.name, error.ended, outline.dockerfile) from error
+        dockerfile = outline.dockerfile
+        as_built = parse_dockerfile(pins.text, dockerfile.name)
+        raise failure(engine.name, error.ended, dockerfile, as_built) from error
     image, new = bring_in(images, place, outline.request, pins.root)
     return image, read_steps(images, outline, image, pins.root, new)
 

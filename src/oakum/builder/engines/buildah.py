@@ -82,10 +82,20 @@ def _flags(job: Job) -> list[str]:
     flags += [f"--add-host={name}:{address}" for name, address in request.add_hosts]
     if request.no_cache or job.fresh:
         flags.append("--no-cache")
-    if job.without_tls:
+    if job.plain_hosts:
+        _require_all_plain(job)
         flags.append("--tls-verify=false")
     flags += [f"--build-context={name}={place(to)}" for name, to in request.contexts.items()]
     return flags
+
+
+def _require_all_plain(job: Job) -> None:
+    if job.hosts != job.plain_hosts:
+        raise UsageError(
+            "buildah speaks to all registries with TLS or to all without; the images need both: "
+            + ", ".join(sorted(job.hosts)),
+            "use another engine, or images of one kind of registry",
+        )
 
 
 def _secret(secret: Secret) -> str:

@@ -18,8 +18,11 @@ _LONGEST = 600
 _CANNOT_EXPORT = "exporter is not supported for the docker driver"
 
 
-def failure(engine: str, ended: Ended, dockerfile: Dockerfile) -> OakumError:
-    """What to raise for a build that ended so."""
+def failure(engine: str, ended: Ended, dockerfile: Dockerfile, as_built: Dockerfile) -> OakumError:
+    """What to raise for a build that ended so.
+
+    `as_built` is `dockerfile` as the engine got it: with other words, line by line the same.
+    """
     said = _said(ended)[:_LONGEST]
     if _CANNOT_EXPORT in said:
         return EngineError(
@@ -27,11 +30,12 @@ def failure(engine: str, ended: Ended, dockerfile: Dockerfile) -> OakumError:
             "use --engine docker, or make a builder: docker buildx create --use",
         )
     what = f"{engine} failed: {said or f'exit status {ended.code}'}"
-    instruction = _failed(ended.lines, dockerfile)
-    if instruction is None:
+    found = _failed(ended.lines, as_built)
+    if found is None:
         return EngineError(what, f"check that {engine} is there, or build with --engine embedded")
     error = BuildError(what, f"what {engine} says above tells more")
-    return located(error, dockerfile.name, instruction)
+    same = (i for i in dockerfile.instructions if i.first_line == found.first_line)
+    return located(error, dockerfile.name, next(same, found))
 
 
 def _said(ended: Ended) -> str:

@@ -21,6 +21,9 @@ from oakum.progress import Event, Progress
 from oakum.store import Store
 from oakum.transport import ImageSource, Location, ensure_layers, open_source, pull
 
+PACKED = {kind: f"packed-{kind}" for kind in (Compression.GZIP, Compression.ZSTD)}
+"""Kinds of records: by the diff ID of a layer that came uncompressed, its blob."""
+
 
 def bring_in(
     images: Images, place: Location, request: BuildRequest, root: Image | None
@@ -83,7 +86,7 @@ def _layer(
 ) -> Layer:
     if not _is_plain(descriptor):
         return Layer(descriptor, diff_id, 0)
-    store, kind = images.store, f"packed-{compression}"
+    store, kind = images.store, PACKED[compression]
     raw = store.records.get(kind, diff_id)
     if raw and known_index(store, diff_id) is not None:
         known = msgspec.msgpack.decode(raw, type=Descriptor)

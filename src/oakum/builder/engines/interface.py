@@ -22,7 +22,7 @@ class EngineReport(msgspec.Struct, frozen=True):
     name: str
     """Name, as ``--engine`` has it, with its address."""
     version: str = ""
-    """Its version, as it tells it."""
+    """Its version, as it tells it; empty for oakum's own, which is oakum's."""
     limits: tuple[str, ...] = ()
     """What oakum's own engine would have done and this one did not."""
 
@@ -40,8 +40,10 @@ class Job(msgspec.Struct, frozen=True):
     """Directory of the build context."""
     scratch: Path
     """Directory for whatever the engine makes; gone after the build."""
-    without_tls: bool
-    """Whether the registries of the bases may be spoken to without TLS."""
+    hosts: frozenset[str]
+    """Registries that images come from."""
+    plain_hosts: frozenset[str]
+    """Those of them that may be spoken to without TLS."""
     fresh: frozenset[str]
     """Names of stages whose steps are not to be taken from the engine's cache."""
 

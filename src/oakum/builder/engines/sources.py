@@ -27,7 +27,7 @@ from oakum.dockerfile import (
     expand,
     stages,
 )
-from oakum.errors import BuildError, OakumError, UsageError
+from oakum.errors import BuildError, OakumError
 from oakum.oci import Digest, Platform, Reference, parse_platform
 from oakum.store import guarded
 from oakum.transport.registry.address import may_be_plain
@@ -188,19 +188,14 @@ def written(
         dockerfile.write_bytes(pins.text)
         ignore = sources / f"{file.name}.dockerignore"
         ignore.write_bytes(_ignored(file, request.context) + f"\n{LOCK_NAME}\n".encode())
-    plain = [may_be_plain(host, insecure) for host in pins.hosts]
-    if any(plain) and not all(plain) and request.engine == "buildah":
-        raise UsageError(
-            "buildah speaks to all registries with TLS or to all without, and the bases need both",
-            "use another engine, or bases of one kind of registry",
-        )
     return Job(
         msgspec.structs.replace(request, contexts=pins.contexts),
         dockerfile,
         ignore,
         request.context or empty,
         scratch,
-        any(plain),
+        pins.hosts,
+        frozenset(host for host in pins.hosts if may_be_plain(host, insecure)),
         frozenset(),
     )
 
