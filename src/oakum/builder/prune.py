@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from oakum.builder.cache import CACHE_VERSION, StepResult
-from oakum.builder.engines.imported import PACKED
 from oakum.errors import InvalidImage, NotFound
 from oakum.layer.read import INDEX_VERSION
 from oakum.oci import Descriptor, Digest, Index
@@ -133,6 +132,8 @@ def _prune_snapshots(store: Store, needed: _Needed) -> int:
 
 
 def _prune_indexes(store: Store, needed: _Needed) -> None:
+    from oakum.builder.engines.imported import PACKED
+
     names = {diff_id.replace(":", "-") for diff_id in needed.diff_ids}
     for kind in (f"index-{INDEX_VERSION}", f"kept-{INDEX_VERSION}", "md5", *PACKED.values()):
         for key, path in store.records.keys(kind):

@@ -13,10 +13,11 @@ import msgspec
 
 from oakum.builder.engines.failure import failure
 from oakum.builder.engines.imported import bring_in, known_image
-from oakum.builder.engines.interface import Engine, EngineReport, Job
+from oakum.builder.engines.interface import Engine, Job
 from oakum.builder.engines.layers import Reading, read_steps
 from oakum.builder.engines.limits import limits_of, locked_runs
 from oakum.builder.engines.process import Peer, PeerFailed
+from oakum.builder.engines.report import EngineReport
 from oakum.builder.engines.sources import Outline, Pins, pinned, written
 from oakum.builder.images import Image, Images
 from oakum.builder.request import BuildRequest
