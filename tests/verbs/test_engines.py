@@ -77,7 +77,8 @@ def test_the_lock_is_the_one_that_the_embedded_engine_writes(
     project.write(INSTALL.format(name) + "RUN true\n")
     own = lock(lab.store, BuildRequest(project.place), write=False)
     other = lock(lab.store, BuildRequest(project.place, **with_engine(peer)), write=False)
-    assert other.lock == own.lock
+    files = [msgspec.structs.replace(step, files={}) for step in own.lock.steps]
+    assert other.lock == msgspec.structs.replace(own.lock, steps=tuple(files))
     assert other.lock.steps[0].packages == {f"{name}:amd64": "1.0-1"}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from builder.engines.conftest import BuildWith
-from oakum.builder import BuildRequest, Secret, build
+from oakum.builder import BuildRequest, Secret, build, parse_cache_place
 from oakum.errors import BuildError, EngineError, UsageError
 from oakum.oci import parse_reference
 from oakum.store import Store
@@ -19,6 +19,13 @@ from support.command import Oakum, finished
 from support.images import is_untouched
 from support.peers import Peer, Peers
 from support.search import files_with
+
+ONLY_EMBEDDED: dict[str, dict[str, object]] = {
+    "--sandbox": {"runtime": "runc"},
+    "--offline": {"offline": True},
+    "--cache-from": {"cache_from": (parse_cache_place("type=inline,ref=127.0.0.1:1/x"),)},
+    "--cache-to": {"cache_to": (parse_cache_place("type=inline"),)},
+}
 
 SECRET = "kept-from-everyone-4711"
 
@@ -112,8 +119,9 @@ def test_options_that_cannot_be_kept_are_errors_that_name_them(
     context: Context, base: str, build_with: BuildWith, peer: Peer, tmp_path: Path
 ) -> None:
     place = context.write_all(f"FROM {base} AS one", "RUN true")
-    with pytest.raises(UsageError, match="--sandbox"):
-        build_with(place, runtime="runc")
+    for option, more in ONLY_EMBEDDED.items():
+        with pytest.raises(UsageError, match=option):
+            build_with(place, **more)
     if peer.name in ("old docker", "buildah"):
         with pytest.raises(UsageError, match="--no-cache-filter"):
             build_with(place, no_cache_filter=("one",))

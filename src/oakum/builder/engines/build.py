@@ -185,9 +185,19 @@ def _carried(
     engine: Engine, version: str, outline: Outline, pins: Pins, image: Image, reading: Reading
 ) -> Carried:
     state = reading.stages[stage_name(outline.target)]
-    solved = Solved(state, reading.stages, reading.steps, pins.bases, outline.dockerfile)
+    lock, platform = outline.request.lock, str(outline.request.platform)
+    steps = tuple(_with_files(step, lock, platform) for step in reading.steps)
+    solved = Solved(state, reading.stages, steps, pins.bases, outline.dockerfile)
     report = EngineReport(engine.name, version, limits_of(outline, pins, image, reading))
     return Carried(image, solved, report, _unseen(outline, reading))
+
+
+def _with_files(step: StepReport, lock: Lock | None, platform: str) -> StepReport:
+    """The step with the archive's files that the lock has for just these packages."""
+    entry = lock.step(step.stage, step.run, platform, step.command) if lock and step.run else None
+    if entry is None or dict(entry.packages) != step.packages:
+        return step
+    return msgspec.structs.replace(step, files=dict(entry.files))
 
 
 def _unseen(outline: Outline, reading: Reading) -> tuple[LockedStep, ...]:

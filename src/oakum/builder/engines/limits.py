@@ -68,6 +68,12 @@ def _not_recorded(outline: Outline, pins: Pins, image: Image, reading: Reading) 
     )
 
 
+def _no_files(outline: Outline, pins: Pins, image: Image, reading: Reading) -> str:
+    if not any(step.packages for step in reading.steps):
+        return ""
+    return "the archives' files that packages come from are neither recorded nor kept for --offline"
+
+
 def _not_pinned(outline: Outline, pins: Pins, image: Image, reading: Reading) -> str:
     if not pins.loose:
         return ""
@@ -98,6 +104,7 @@ _LIMITS: tuple[Limit, ...] = (
     _not_enforced,
     _not_told,
     _not_recorded,
+    _no_files,
     _not_pinned,
     _not_offered,
     _not_the_same_twice,
