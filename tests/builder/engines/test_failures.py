@@ -23,8 +23,8 @@ from support.search import files_with
 ONLY_EMBEDDED: dict[str, dict[str, object]] = {
     "--sandbox": {"runtime": "runc"},
     "--offline": {"offline": True},
-    "--cache-from": {"cache_from": (parse_cache_place("type=inline,ref=127.0.0.1:1/x"),)},
-    "--cache-to": {"cache_to": (parse_cache_place("type=inline"),)},
+    "--cache-from": {"cache_from": (parse_cache_place("127.0.0.1:1/x", "--cache-from"),)},
+    "--cache-to": {"cache_to": (parse_cache_place("type=inline", "--cache-to"),)},
 }
 
 SECRET = "kept-from-everyone-4711"
