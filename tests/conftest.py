@@ -14,6 +14,7 @@ from support.busy import Context
 from support.command import Oakum
 from support.daemon import Daemon, running_daemon
 from support.lab import Deb, Lab
+from support.peers import Peers, running_peers
 from support.registry import running_registry
 from support.roots import debian_tar
 
@@ -21,7 +22,7 @@ from support.roots import debian_tar
 settings.register_profile("oakum", deadline=None)
 settings.load_profile("oakum")
 
-_ALONE = ("bookworm", "buildkit", "lab")
+_ALONE = ("bookworm", "buildkit", "peers", "lab")
 """What is made once and changed by its users, or takes long to make."""
 
 
@@ -77,4 +78,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[Lab
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """A docker daemon."""
     with running_daemon(tmp_path_factory.mktemp("docker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    """The other builders, each started when it is first asked for."""
+    with running_peers(tmp_path_factory.mktemp("peers")) as running:
         yield running

@@ -85,6 +85,10 @@ class BuildError(OakumError):
     """A build step that failed."""
 
 
+class EngineError(OakumError):
+    """Another builder that is not there, does not answer, or cannot do what was asked of it."""
+
+
 class SandboxError(OakumError):
     """No way to run a step on this machine."""
 

@@ -11,6 +11,7 @@ from oakum.builder.build import (
     require_own_sources,
 )
 from oakum.builder.cache_format import CachePlace, parse_cache_place
+from oakum.builder.engines import EMBEDDED, EngineReport, find_engine
 from oakum.builder.export import export
 from oakum.builder.images import Image, Images
 from oakum.builder.places import Place, opened_context, parse_place
@@ -23,12 +24,14 @@ from oakum.builder.state import StageState
 from oakum.builder.steps import NotCached, StepReport
 
 __all__ = [
+    "EMBEDDED",
     "KINDS",
     "Agent",
     "BuildRequest",
     "Built",
     "BuiltIndex",
     "CachePlace",
+    "EngineReport",
     "Image",
     "Images",
     "NotCached",
@@ -42,6 +45,7 @@ __all__ = [
     "check",
     "dockerfile_path",
     "export",
+    "find_engine",
     "list_targets",
     "lock_path",
     "opened_context",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -13,6 +15,7 @@ from oakum.builder.cache_export import export_cache, inline_document
 from oakum.builder.cache_format import ANNOTATION, to_annotation
 from oakum.builder.cache_import import ImportedCache, import_caches
 from oakum.builder.checking import check_after, enforce
+from oakum.builder.engines import EMBEDDED, EngineReport, find_engine
 from oakum.builder.images import Image, Images
 from oakum.builder.request import BuildRequest
 from oakum.builder.solver import Solved, Solver
@@ -33,6 +36,9 @@ from oakum.oci import Reference
 from oakum.progress import Event, Progress, silent
 from oakum.store import Store
 from oakum.transport import RegistryOptions
+
+if TYPE_CHECKING:
+    from oakum.builder.engines.interface import Engine
 
 _MAX_DOCKERFILE = 16 << 20
 
@@ -56,6 +62,8 @@ class Built(msgspec.Struct, frozen=True):
     """How long it took."""
     warnings: tuple[CheckWarning, ...] = ()
     """What the build checks found in the stages that were needed."""
+    engine: EngineReport = EngineReport(EMBEDDED)
+    """What built it."""
 
     @property
     def ran(self) -> int:
@@ -141,6 +149,17 @@ def build(
     images = Images(store, options, progress)
     if check_options(dockerfile, request.build_args).error and not request.only_cached:
         enforce(request, dockerfile, images)
+    engine = find_engine(request.engine)
+    carry_out = _build if engine is None else partial(_build_with, engine)
+    built = carry_out(images, request, dockerfile)
+    for tag in tags:
+        store.names.set(tag, built.image.root)
+    return msgspec.structs.replace(built, seconds=time.monotonic() - began)
+
+
+def _build(images: Images, request: BuildRequest, dockerfile: Dockerfile) -> Built:
+    """With oakum's own engine."""
+    store, options, progress = images.store, images.options, images.progress
     caches = import_caches(store, request.cache_from, request.platform, options, progress)
     shop = Workshop(store, request, images, dockerfile, progress, caches)
     try:
@@ -162,19 +181,28 @@ def build(
         annotations[ANNOTATION] = to_annotation(inline)
     image = assemble(store, solved.state, request.labels, request.source_date_epoch, annotations)
     _export(store, request, solved, options, progress)
-    for tag in tags:
-        store.names.set(tag, image.root)
+    built = _built(image, solved, lock, EngineReport(EMBEDDED))
     warnings = check_after(request, dockerfile, solver.found).warnings
-    return Built(
-        image,
-        solved.state,
-        solved.stages,
-        solved.steps,
-        lock,
-        solved.dockerfile,
-        time.monotonic() - began,
-        warnings,
-    )
+    return msgspec.structs.replace(built, warnings=warnings)
+
+
+def _build_with(
+    engine: Engine, images: Images, request: BuildRequest, dockerfile: Dockerfile
+) -> Built:
+    """With another builder; what it does not show of a lock stays in it."""
+    from oakum.builder.engines.build import build_with
+
+    carried = build_with(engine, images, request, dockerfile, dockerfile_path(request))
+    lock = lock_of(carried.solved, str(request.platform))
+    lock = msgspec.structs.replace(lock, steps=(*lock.steps, *carried.unseen))
+    if request.locked:
+        _check_lock(lock, request.lock, str(request.platform))
+    return _built(carried.image, carried.solved, lock, carried.report)
+
+
+def _built(image: Image, solved: Solved, lock: Lock, engine: EngineReport) -> Built:
+    state, stages, steps = solved.state, solved.stages, solved.steps
+    return Built(image, state, stages, steps, lock, solved.dockerfile, 0.0, engine=engine)
 
 
 def _check_lock(made: Lock, given: Lock | None, platform: str) -> None:

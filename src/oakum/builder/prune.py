@@ -314,8 +314,10 @@ def _prune_snapshots(store: Store, needed: Collection[str]) -> int:
 
 
 def _prune_indexes(store: Store, needed: Collection[str]) -> None:
+    from oakum.builder.engines.imported import PACKED
+
     names = {diff_id.replace(":", "-") for diff_id in needed}
-    for kind in (f"index-{INDEX_VERSION}", f"kept-{INDEX_VERSION}", "md5"):
+    for kind in (f"index-{INDEX_VERSION}", f"kept-{INDEX_VERSION}", "md5", *PACKED.values()):
         for key, path in store.records.keys(kind):
             if key not in names:
                 path.unlink(missing_ok=True)

@@ -100,6 +100,9 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """How new layers are compressed."""
     source_date_epoch: int | None = None
     """Newest time of anything in a new layer; None: from base image and sources."""
+    engine: str = "embedded"
+    """What builds: ``embedded``, or the name of another engine, with ``=ADDRESS`` where it takes
+    one."""
     runtime: str | None = None
     """Sandbox to run steps in; None: the first that works."""
     offline: bool = False

@@ -44,7 +44,8 @@ from oakum.progress import Event
 from oakum.store import discard
 from oakum.tree import Tree
 
-_STATUS = "var/lib/dpkg/status"
+STATUS = "var/lib/dpkg/status"
+"""Where dpkg keeps what is installed."""
 _FLAGS = {"mount", "network", "security"}
 _APT = b"usr/bin/apt-get"
 _PIPES = "/dev/pipes"
@@ -421,12 +422,17 @@ def _environment(
 
 def _changed_packages(shop: Workshop, state: StageState, tree: Tree, upper: Path) -> dict[str, str]:
     """What the step did to dpkg's database: new versions, and "" for what it removed."""
-    place = upper / _STATUS
+    place = upper / STATUS
     if not place.is_file() or any(one.is_symlink() for one in (place, *place.parents[:3])):
         return {}
-    before = shop.files(state.stack.layers, tree).read(_STATUS)
+    before = shop.files(state.stack.layers, tree).read(STATUS)
+    return changed_packages(before, place.read_bytes())
+
+
+def changed_packages(before: bytes | None, after: bytes) -> dict[str, str]:
+    """What lies between two states of dpkg's database: new versions, and "" for what is gone."""
     old = parse_status(before) if before else {}
-    new = parse_status(place.read_bytes())
+    new = parse_status(after)
     was = {f"{n}:{a}": p.version for (n, a), p in old.items() if p.installed}
     now = {f"{n}:{a}": p.version for (n, a), p in new.items() if p.installed}
     changed = {name: version for name, version in now.items() if was.get(name) != version}

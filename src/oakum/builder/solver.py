@@ -19,7 +19,7 @@ from oakum.builder.location import located, plain_kind
 from oakum.builder.places import is_image, named_directory
 from oakum.builder.refusals import refuse
 from oakum.builder.stack import Stack
-from oakum.builder.stage_builder import StageBuilder, Stopped, platform_args, stage_name
+from oakum.builder.stage_builder import StageBuilder, Stopped, global_args, stage_name
 from oakum.builder.stage_graph import StageGraph
 from oakum.builder.state import PROXY_ARGS, StageState
 from oakum.builder.steps import StepReport, Workshop
@@ -172,14 +172,7 @@ class Solver:
         return self._expand_global(stage.base, stage.from_)
 
     def _global_args(self) -> dict[str, str]:
-        known = platform_args(self._request.platform, self._request.target)
-        for instruction in self._globals:
-            for name, default in parse_args(instruction):
-                if name in self._request.build_args:
-                    known[name] = self._request.build_args[name]
-                elif default is not None:
-                    known[name] = expand(default, known, self._dockerfile.escape)
-        return known
+        return global_args(self._request, self._globals, self._dockerfile.escape)
 
     def _expand_global(self, text: str, instruction: Instruction) -> str:
         name = expand(text, self._global_args(), self._dockerfile.escape)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from oakum.builder.copy_step import copy_history, copy_step, workdir_step
 from oakum.builder.instructions import CONFIG_INSTRUCTIONS, declare_args, workdir_of
 from oakum.builder.location import located
+from oakum.builder.request import BuildRequest
 from oakum.builder.run_step import run_instruction
 from oakum.builder.state import StageState
 from oakum.builder.steps import Found, Stages, StepReport, Workshop
-from oakum.dockerfile import Instruction, Stage, expand
+from oakum.dockerfile import Instruction, Stage, expand, parse_args
 from oakum.errors import DockerfileError, OakumError, Unsupported
 from oakum.oci import Platform, host_platform
 from oakum.progress import Event
@@ -171,3 +173,17 @@ def platform_args(target: Platform, stage: str | None) -> dict[str, str]:
         found[f"{prefix}ARCH"] = platform.architecture
         found[f"{prefix}VARIANT"] = platform.variant or ""
     return found
+
+
+def global_args(
+    request: BuildRequest, before: Iterable[Instruction], escape: str
+) -> dict[str, str]:
+    """The arguments that FROM sees; `before` are the ARGs that stand before the first."""
+    known = platform_args(request.platform, request.target)
+    for instruction in before:
+        for name, default in parse_args(instruction):
+            if name in request.build_args:
+                known[name] = request.build_args[name]
+            elif default is not None:
+                known[name] = expand(default, known, escape)
+    return known

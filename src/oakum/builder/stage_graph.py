@@ -24,6 +24,32 @@ class StageGraph:
         self._base_name = base_name
         self._contexts = contexts
 
+    def target(self, wanted: str | None) -> Stage:
+        """The stage of that name or number; the last one for None."""
+        if not self._stages:
+            raise DockerfileError(f"{self._file} has no FROM", "begin it with FROM")
+        if wanted is None:
+            return self._stages[-1]
+        found = find_stage(self._stages, wanted)
+        if found is None:
+            names = ", ".join(stage.name for stage in self._stages if stage.name)
+            raise UsageError(
+                f"there is no stage {wanted!r} in {self._file}",
+                f"its named stages are: {names or 'none'}",
+            )
+        return found
+
+    def needed(self, target: Stage) -> set[int]:
+        """The indexes of the stages that `target` is made of, its own among them."""
+        needed: set[int] = set()
+        todo = [target]
+        while todo:
+            stage = todo.pop()
+            if stage.index not in needed:
+                needed.add(stage.index)
+                todo += self.needs(stage)
+        return needed
+
     def base(self, stage: Stage) -> Stage | None:
         """The stage that `stage` starts from; None when it starts from an image.
 
@@ -54,30 +80,6 @@ class StageGraph:
                 "move the stage up",
             )
         return found
-
-    def target(self, wanted: str | None) -> Stage:
-        """The stage of that name or number, or the last; `UsageError` where there is none."""
-        if wanted is None:
-            return self._stages[-1]
-        found = find_stage(self._stages, wanted)
-        if found is None:
-            names = ", ".join(stage.name for stage in self._stages if stage.name)
-            raise UsageError(
-                f"there is no stage {wanted!r} in {self._file}",
-                f"its named stages are: {names or 'none'}",
-            )
-        return found
-
-    def needed(self, target: Stage) -> set[int]:
-        """Indexes of the stages that `target` is made of, itself among them."""
-        needed: set[int] = set()
-        todo = [target]
-        while todo:
-            stage = todo.pop()
-            if stage.index not in needed:
-                needed.add(stage.index)
-                todo += self.needs(stage)
-        return needed
 
     def needs(self, stage: Stage) -> list[Stage]:
         """The stages that `stage` needs, as far as its own lines say."""

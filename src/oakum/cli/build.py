@@ -89,6 +89,7 @@ def build(
     no_lock: o.NoLock = False,
     compression: o.CompressionName = "gzip",
     sandbox: o.Sandbox = None,
+    engine: o.EngineName = "embedded",
     insecure: o.Insecure = [],
     mirror: o.Mirrors = [],
     ca_certificates: o.Certificates = None,
@@ -146,6 +147,7 @@ def build(
         contexts=build_context,
         certificates=ca_certificates,
         sandbox=sandbox,
+        engine=engine,
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
         cache_from=cache_from,
@@ -185,7 +187,7 @@ def build(
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
     with (
-        opened_store(runs_steps=True) as store,
+        opened_store(runs_steps=engine == "embedded") as store,
         watching(progress, quiet) as watch,
         r.opened_context(store, request, place, file, watch) as request,
     ):
@@ -276,6 +278,7 @@ def _summary(
         for one in images
     ]
     lines += [f"index {whole.image.root.digest}"] if several else []
+    lines += [f"{whole.engine.name}: {limit}" for limit in whole.engine.limits]
     lines += [f"tagged {tag}" for tag in tags]
     lines += [
         f"pushed {one.name}: {human(one.bytes_sent)} sent, {human(one.bytes_kept)} there already, "

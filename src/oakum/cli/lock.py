@@ -34,6 +34,7 @@ def lock(
         bool, typer.Option("--check", help="Write nothing; exit 3 if the lock is out of date.")
     ] = False,
     sandbox: o.Sandbox = None,
+    engine: o.EngineName = "embedded",
     insecure: o.Insecure = [],
     mirror: o.Mirrors = [],
     ca_certificates: o.Certificates = None,
@@ -65,10 +66,11 @@ def lock(
         contexts=build_context,
         certificates=ca_certificates,
         sandbox=sandbox,
+        engine=engine,
         no_cache=no_cache,
     )
     with (
-        opened_store(runs_steps=True) as store,
+        opened_store(runs_steps=engine == "embedded") as store,
         watching(progress, quiet) as watch,
         r.opened_context(store, request, place, file, watch) as request,
     ):
@@ -83,6 +85,8 @@ def lock(
         if not quiet:
             moved = "is out of date" if check else "written"
             say(f"{locked.path}: {'up to date' if not locked.diff else moved}")
+            for limit in locked.engine.limits:
+                say(f"{locked.engine.name}: {limit}")
     if check and locked.diff:
         return EXIT_FINDINGS
     return exit_code(locked.outcome, detailed_exit_code)

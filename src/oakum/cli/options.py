@@ -268,3 +268,11 @@ Sandbox = Annotated[
     str | None,
     typer.Option("--sandbox", metavar="runc|crun|bwrap", help="What runs steps; else what works."),
 ]
+EngineName = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="embedded|buildkit[=ADDRESS]|docker|buildah",
+        help="What builds; all else stays oakum's.",
+    ),
+]

@@ -69,6 +69,7 @@ def rebuild(
     load: o.Load = False,
     output: o.Outputs = [],
     sandbox: o.Sandbox = None,
+    engine: o.EngineName = "embedded",
     bump_tags: o.BumpTags = "none",
     upgrade_at: o.UpgradeAt = "base",
     report: o.Reports = [],
@@ -131,6 +132,7 @@ def rebuild(
         contexts=build_context,
         certificates=ca_certificates,
         sandbox=sandbox,
+        engine=engine,
         no_cache=no_cache,
         no_cache_filter=no_cache_filter,
         cache_from=cache_from,
@@ -152,7 +154,7 @@ def rebuild(
         pids_limit=pids_limit,
     )
     with (
-        opened_store(runs_steps=True) as store,
+        opened_store(runs_steps=engine == "embedded" or run is not None) as store,
         watching(progress, quiet) as watch,
         r.opened_context(store, request, place, file, watch) as request,
     ):

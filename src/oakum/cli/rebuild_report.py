@@ -85,6 +85,7 @@ def _carried_out(rebuilt: Rebuilt) -> list[str]:
             f"{proof.paths_changed} changed paths explained"
         )
         lines += [f"note: {note}" for note in proof.notes]
+    lines += [f"{rebuilt.engine.name}: {limit}" for limit in rebuilt.engine.limits]
     lines.append(f"image {rebuilt.digest}, {human(rebuilt.size)}")
     lines += [f"tagged {tag}" for tag in rebuilt.tags]
     for one in rebuilt.published:
@@ -122,6 +123,8 @@ def as_markdown(rebuilt: Rebuilt) -> str:
     lines += _image(rebuilt)
     for note in rebuilt.plan.notes:
         lines.append(f"- {_cell(note)}")
+    for limit in rebuilt.engine.limits:
+        lines.append(f"- built with {_cell(rebuilt.engine.name)}: {_cell(limit)}")
     return "\n".join(lines)
 
 

@@ -222,6 +222,7 @@ def build_request(
     contexts: Sequence[str] = (),
     certificates: Path | None = None,
     sandbox: str | None = None,
+    engine: str = "embedded",
     no_cache: bool = False,
     no_cache_filter: Sequence[str] = (),
     pull: bool = False,
@@ -233,8 +234,10 @@ def build_request(
     from oakum.builder import BuildRequest, parse_cache_place
 
     """The build that options describe, without its context and Dockerfile."""
+    from oakum.builder import find_engine
     from oakum.oci import host_platform
 
+    find_engine(engine)
     if pull and offline:
         raise UsageError("--pull asks a registry, --offline asks none", "give one of them")
     if network not in ("default", "host", "none"):
@@ -259,6 +262,7 @@ def build_request(
         ca_certificates=certificates,
         source_date_epoch=_epoch(),
         runtime=sandbox,
+        engine=engine,
     )
 
 

@@ -48,7 +48,7 @@ from oakum.dockerfile.outline import (
 from oakum.dockerfile.pairs import parse_args, parse_key_values
 from oakum.dockerfile.parse import parse_dockerfile
 from oakum.dockerfile.scene import DEFAULT_PATH, Around, BaseImage, Step, global_args
-from oakum.dockerfile.scope import Given
+from oakum.dockerfile.scope import Given, base_word
 from oakum.dockerfile.shape import allows
 from oakum.dockerfile.stages import Stage, find_stage, stages
 from oakum.dockerfile.text import MappedText, Span
@@ -98,6 +98,7 @@ __all__ = [
     "apply_edits",
     "base_edit",
     "base_of",
+    "base_word",
     "check_dockerfile",
     "check_options",
     "command_mark",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from oakum.builder import BuildRequest, build, lock_path, require_own_sources
+from oakum.builder import BuildRequest, EngineReport, build, lock_path, require_own_sources
 from oakum.dockerfile import Lock, format_lock, unified_diff
 from oakum.progress import Progress, silent
 from oakum.store import Store
@@ -27,6 +27,8 @@ class Locked(msgspec.Struct, frozen=True, kw_only=True):
     """What it says."""
     diff: str
     """What changed in it."""
+    engine: EngineReport
+    """What built it, and what it could not do."""
 
 
 def lock(
@@ -57,4 +59,5 @@ def lock(
         path=str(path),
         lock=built.lock,
         diff=unified_diff(before, text, path.name),
+        engine=built.engine,
     )

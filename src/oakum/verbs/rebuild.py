@@ -8,8 +8,10 @@ from functools import partial
 import msgspec
 
 from oakum.builder import (
+    EMBEDDED,
     BuildRequest,
     Built,
+    EngineReport,
     Images,
     StepReport,
     build,
@@ -99,6 +101,8 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     """What was pushed."""
     seconds: float = 0.0
     """How long the build took."""
+    engine: EngineReport = EngineReport(EMBEDDED)
+    """What builds, and what it could not do."""
 
 
 def rebuild(
@@ -128,7 +132,7 @@ def rebuild(
         bumped = bumper()
         _same_plan(request.plan, bumped.plan)
         if not request.write:
-            return _planned(bumped, old)
+            return _planned(request, bumped, old)
         bumped, built = _built(store, request, bumper, bumped, progress)
         images.fetch(built.state.stack.layers)
         proof = _prove(store, shelves, request, bumped, built, old, progress)
@@ -177,7 +181,7 @@ def _same_plan(expected: Plan | None, actual: Plan) -> None:
     raise PlanMoved("the plan no longer holds", "make a new plan (--plan-out)")
 
 
-def _planned(bumped: Bumped, old: Built | None) -> Rebuilt:
+def _planned(request: RebuildRequest, bumped: Bumped, old: Built | None) -> Rebuilt:
     plan = bumped.plan
     return Rebuilt(
         outcome=outcome_of(plan),
@@ -188,6 +192,7 @@ def _planned(bumped: Bumped, old: Built | None) -> Rebuilt:
         steps=old.steps if old else (),
         old_digest=old.image.manifest.digest if old else "",
         old_size=_size(old),
+        engine=EngineReport(request.build.engine),
     )
 
 
@@ -331,6 +336,7 @@ def _rebuilt(
         proof=proof,
         published=published,
         seconds=built.seconds,
+        engine=built.engine,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from oakum.builder import Built, StepReport
+from oakum.builder import Built, EngineReport, StepReport
 from oakum.dockerfile import Checked, CheckWarning, Outline, Target
 from oakum.oci import Digest
 from oakum.transport import Copied
@@ -44,6 +44,8 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     """What was pushed."""
     seconds: float
     """How long the build took, without pushing."""
+    engine: EngineReport
+    """What built it, and what it could not do."""
     platforms: tuple[PlatformImage, ...] = ()
     """Every image, when several platforms were asked for; the fields above speak of the first."""
     warnings: tuple[CheckWarning, ...] = ()
@@ -223,6 +225,7 @@ def build_result(
             )
             for one in images
         ),
+        engine=built.engine,
         warnings=built.warnings,
     )
 
