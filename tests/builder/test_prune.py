@@ -141,7 +141,7 @@ def test_a_cache_mount_in_use_stays(store: Store, context: Context, lock: int) -
 
 @pytest.mark.parametrize("sharing", ["shared", "locked", "private"])
 def test_a_running_step_holds_its_cache(oakum: Oakum, context: Context, sharing: str) -> None:
-    mount = f"RUN --mount=type=cache,id=a,target=/m,sharing={sharing} touch /m/begun && sleep 4"
+    mount = f"RUN --mount=type=cache,id=a,target=/m,sharing={sharing} touch /m/begun && sleep 15"
     process = oakum.start("build", context.write(mount + " && test -e /m/begun"))
     until = time.monotonic() + 60
     while not [*(oakum.store / "cache/mounts").glob("*/0/begun")]:

@@ -107,7 +107,9 @@ class Solver:
 
     def foreign_run(self) -> Instruction | None:
         """The first RUN that the target needs and whose programs this machine cannot run."""
-        for index in sorted(self._graph.needed(self._graph.target(self._request.target))):
+        target = self._graph.target(self._request.target)
+        self._graph.check()
+        for index in sorted(self._graph.needed(target)):
             stage = self._stages[index]
             run = next((one for one in stage.instructions if one.keyword == "RUN"), None)
             if run is not None and not runs_here(self._platform(stage)):
