@@ -64,6 +64,8 @@ _OWN_LABEL = "io.buildah.version"
 
 def goes_its_own_way(case: Case) -> str:
     """Why buildah builds the case otherwise; empty when it does not."""
+    if case.topic in ("git", "places"):
+        return "reads repositories and contexts from elsewhere in a way of its own"
     text = "".join(case.sections.values())
     reasons = (why for pattern, why in _CONSTRUCTS.items() if re.search(pattern, text))
     return next(reasons, _CASES.get(case.id, ""))
@@ -98,10 +100,10 @@ class Buildah(Engine):
     def close(self) -> None:
         """Let go of what failed builds left mounted."""
         self._call("rm", "--all")
-        subprocess.run(["umount", "--lazy", f"{self.place}/root/overlay"], capture_output=True)
+        subprocess.run(["umount", "--lazy", f"{self.room}/root/overlay"], capture_output=True)
 
     def _call(self, verb: str, *words: str) -> None:
-        command = ["buildah", f"--root={self.place}/root", f"--runroot={self.place}/run", verb]
+        command = ["buildah", f"--root={self.room}/root", f"--runroot={self.room}/run", verb]
         if verb == "build":
             command += ["--isolation=chroot", "--pull-never", "--layers", "--network=host"]
         subprocess.run(

@@ -115,13 +115,13 @@ ENTRYPOINT ["/bin/hello"]
 def debian(oakum: Oakum, buildkit: BuildKit) -> tuple[Oakum, BuildKit]:
     """The two builders with an image ``debian``."""
     for engine in (oakum, buildkit):
-        place = engine.place / "debian"
+        place = engine.room / "debian"
         place.mkdir()
         root = debian_tar("nginx-light", "python3", "python3-pip", "curl")
         shutil.copy(root, place / "root.tar")
         (place / "Dockerfile").write_text("FROM scratch\nADD root.tar /\n")
-    build(oakum.store, BuildRequest(oakum.place / "debian"), tags=(parse_reference("debian"),))
-    buildkit.reference.build(buildkit.place / "debian", "--tag=debian")
+    build(oakum.store, BuildRequest(oakum.room / "debian"), tags=(parse_reference("debian"),))
+    buildkit.reference.build(buildkit.room / "debian", "--tag=debian")
     return oakum, buildkit
 
 
