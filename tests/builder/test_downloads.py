@@ -179,3 +179,15 @@ def test_an_address_that_is_none_is_an_error(store: Store, url: str) -> None:
     with pytest.raises(OakumError) as caught:
         fetched(store, url)
     assert caught.value.todo
+
+
+def test_offline_nothing_is_asked(store: Store) -> None:
+    server = Web()
+    told = Downloads(store, BuildRequest(None)).fetch(f"{server.url}/a")
+    asked = len(server.asked)
+    quiet = Downloads(store, BuildRequest(None, offline=True))
+    assert quiet.fetch(f"{server.url}/a") == told
+    with pytest.raises(OakumError, match="told to stay offline"):
+        quiet.fetch(f"{server.url}/b")
+    assert len(server.asked) == asked
+    server.shutdown()

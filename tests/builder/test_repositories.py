@@ -12,7 +12,7 @@ import pytest
 from oakum.builder import BuildRequest, Secret, prune
 from oakum.builder.git_address import GitAddress, parse_git_address
 from oakum.builder.repositories import Repositories
-from oakum.errors import BuildError
+from oakum.errors import BuildError, OakumError
 from oakum.store import Store
 from support.authority import Authority
 from support.git_server import TOKEN, GitServer, run, running_git_server
@@ -266,3 +266,17 @@ def test_pruning_removes_repositories_that_nobody_used(store: Store, server: Git
     assert new.exists()
     prune(store, older_than=None)
     assert not new.exists()
+
+
+def test_offline_a_commit_that_is_here_is_taken_and_nothing_else(
+    store: Store, server: GitServer
+) -> None:
+    commit = run(server.root / "git/sub.git", "git rev-parse HEAD").strip()
+    first = tree(store, f"{server.url}/sub.git#{commit}")
+    asked = len(server.asked)
+    quiet = Repositories(store, BuildRequest(None, offline=True))
+    assert quiet.tree(address(f"{server.url}/sub.git#{commit}")) == first
+    for other in (f"{server.url}/sub.git", f"{server.url}/main.git#{commit}"):
+        with pytest.raises(OakumError, match="told to stay offline"):
+            quiet.tree(address(other))
+    assert len(server.asked) == asked

@@ -126,6 +126,13 @@ class Downloads:
         import httpx
 
         shown = shown_address(url)
+        if self._request.offline:
+            if known is not None:
+                return known
+            raise TransportError(
+                f"{shown} is not asked: oakum was told to stay offline",
+                "it was never fetched here; run once without --offline",
+            )
         headers = {
             "Accept-Encoding": "gzip",
             "User-Agent": f"oakum/{version()}",

@@ -21,7 +21,7 @@ import msgspec
 from oakum.builder.git import Git, GitFailed, check_agent, lines_of
 from oakum.builder.git_address import GitAddress, is_commit
 from oakum.builder.request import BuildRequest
-from oakum.errors import BuildError
+from oakum.errors import BuildError, TransportError
 from oakum.progress import Event, Progress, silent
 from oakum.store import Store, discard
 
@@ -68,9 +68,13 @@ class Repositories:
         (place / "trees").mkdir(exist_ok=True)
         with self._workplace() as work, self._store.place.serialised(f"git-{name[:3]}"):
             git = Git(address, self._request, work, self._stopped)
+            if self._request.offline and not is_commit(address.ref):
+                raise _not_asked(address)
             revision = _revision(git, address)
             tree = place / "trees" / _tree_name(revision, keep, address.submodules)
             if not tree.is_dir():
+                if self._request.offline:
+                    raise _not_asked(address)
                 with self._told(address):
                     objects = place / "objects.git"
                     commit = _fetched(git, address, revision, objects)
@@ -99,6 +103,13 @@ class Repositories:
             yield work
         finally:
             discard(work)
+
+
+def _not_asked(address: GitAddress) -> TransportError:
+    return TransportError(
+        f"{address.remote} is not asked: oakum was told to stay offline",
+        "name a commit that was fetched here before, or run once without --offline",
+    )
 
 
 def _tree_name(revision: Revision, keep: bool, submodules: bool) -> str:
