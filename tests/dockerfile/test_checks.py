@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from builder.differential.case import Case, write_context
@@ -47,7 +48,10 @@ def request_for(case: Case, place: Path, store: Store) -> BuildRequest:
         file = context / f"{name}.Dockerfile"
         base = BuildRequest(context, dockerfile=file, platform=parse_platform(platform))
         build(store, base, tags=(parse_reference(name),))
-    return request_of(case, context)
+    options = " ".join(case.lines("options")).replace("@CONTEXT@", str(context))
+    request, named = request_of(options)
+    dockerfile = Path(named) if named else None
+    return msgspec.structs.replace(request, context=context, dockerfile=dockerfile)
 
 
 def found_by_oakum(case: Case, place: Path, store: Store) -> dict[str, Any]:
