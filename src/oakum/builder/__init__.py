@@ -9,8 +9,10 @@ from oakum.builder.build import (
     read_lock,
 )
 from oakum.builder.cache_format import CachePlace, parse_cache_place
+from oakum.builder.disturbance import FIRST_HOSTNAME, Circumstances, disturbed
 from oakum.builder.export import export
 from oakum.builder.images import Image, Images
+from oakum.builder.noise import rule_of
 from oakum.builder.platforms import BuiltIndex, build_index
 from oakum.builder.prune import Pruned, prune
 from oakum.builder.request import BuildRequest, Secret
@@ -20,10 +22,12 @@ from oakum.builder.state import StageState
 from oakum.builder.steps import NotCached, StepReport
 
 __all__ = [
+    "FIRST_HOSTNAME",
     "BuildRequest",
     "Built",
     "BuiltIndex",
     "CachePlace",
+    "Circumstances",
     "Image",
     "Images",
     "NotCached",
@@ -33,6 +37,7 @@ __all__ = [
     "StepReport",
     "build",
     "build_index",
+    "disturbed",
     "dockerfile_path",
     "export",
     "lock_path",
@@ -41,5 +46,6 @@ __all__ = [
     "prune",
     "read_dockerfile",
     "read_lock",
+    "rule_of",
     "run_mark",
 ]

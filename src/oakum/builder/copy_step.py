@@ -78,7 +78,7 @@ def _layer(
         raise NotCached(stage, instruction)
     layer, content = shop.layering.write(_written(items, clamp))
     result = StepResult(layer, content, epoch=epoch, seconds=time.monotonic() - began)
-    shop.cache.put(key, result)
+    shop.remember(key, result)
     return Found(result, False, time.monotonic() - began, key=key)
 
 

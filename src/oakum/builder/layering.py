@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from oakum.builder.ahead import Ahead
+from oakum.builder.noise import quieten
 from oakum.builder.stack import layer_content
 from oakum.errors import BuildError
 from oakum.layer import Entry, Kind, Layer, LayerWriter, Members, known_index
 from oakum.layer.disk import DiskEntry, file_content, read_directory
 from oakum.oci import Compression
 from oakum.store import Store, guarded
+from oakum.tree import Tree
 
 _PYC_HEADER = 16
 
@@ -66,12 +68,16 @@ class Layering:
         *,
         marked: bool = False,
         known: Mapping[bytes, Members] = {},
+        quiet_on: Tree | None = None,
     ) -> tuple[Layer, str]:
         """The layer of a step's upper directory; nothing in it is newer than `epoch`.
 
-        `marked` says that its whiteouts are files with marked names.
+        `marked` says that its whiteouts are files with marked names.  With the tree below it as
+        `quiet_on`, the rules on noise are applied.
         """
         with guarded("read what the step wrote"):
+            if quiet_on is not None:
+                quieten(upper, quiet_on, epoch, marked=marked)
             settle_times(upper, epoch)
             entries = read_directory(upper, clamp=epoch, marked=marked)
             return self.write(_opened(entries), known)

@@ -16,6 +16,7 @@ from oakum.builder.cache import StepResult
 from oakum.builder.downloads import Offer, unrecorded
 from oakum.builder.lock_pins import apt_files, broken_promises
 from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
+from oakum.builder.noise import RULES
 from oakum.builder.preflight import check_pins, recorded_files
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.stack import identity
@@ -150,7 +151,7 @@ def run_instruction(
         raise NotCached(stage, instruction)
     with shop.slots:
         result = _execute(shop, stages, state, run, _Promise(pins, promised, recorded), stage)
-    shop.cache.put(key, result)
+    shop.remember(key, result)
     state.add_history(run.history(state), empty=False)
     return Found(result, False, time.monotonic() - began, why, mark, key)
 
@@ -182,6 +183,7 @@ def _key(shop: Workshop, state: StageState, run: _Run, sources: Sequence[object]
             list(sources),
             str(state.platform),
             [run.program.name, run.program.text] if run.program else [],
+            *(RULES if shop.request.reproducible else ()),
         ]
     )
 
@@ -210,7 +212,7 @@ def _execute(
     replayed = recorded_files(shop, state, tree, promise.packages, promise.files)
     if replayed is None and not shop.request.offline:
         check_pins(shop, state, tree, run.instruction)
-    scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.store.place.scratch))
+    scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.scratch))
     upper = scratch / "kept" / "fs"
     upper.mkdir(parents=True)
     os.chmod(upper, 0o755)
@@ -233,6 +235,7 @@ def _execute(
             state.epoch if epoch is None else epoch,
             marked=shop.snapshots.how == "copy",
             known=ahead.stop() if ahead else {},
+            quiet_on=tree if shop.request.reproducible else None,
         )
         packages = _changed_packages(shop, state, tree, upper)
         _check_lock(run.instruction, packages, promise.packages)
@@ -240,7 +243,8 @@ def _execute(
             shown = ", ".join(lacking[:4]) + (" …" if len(lacking) > 4 else "")
             text = f"not recorded, from an https source or a file of the step: {shown}"
             shop.progress(Event(f"step {stage}:{run.instruction.first_line}", "note", text))
-        shop.snapshots.keep(scratch / "kept", layer.diff_id)
+        if shop.request.disturbance is None:
+            shop.snapshots.keep(scratch / "kept", layer.diff_id)
     finally:
         if ahead:
             ahead.close()
@@ -321,6 +325,8 @@ def _sandboxed(
             network=run.network,  # type: ignore[arg-type]
             add_hosts=shop.request.add_hosts,
         )
+        if shop.request.disturbance:
+            step = msgspec.structs.replace(step, hostname=shop.request.disturbance.hostname)
         certificates = _certificates(shop, lowers, scratch)
         if certificates is not None:
             step = msgspec.structs.replace(

@@ -30,6 +30,7 @@ def lock(
     add_host: o.AddHosts = [],
     build_context: o.Contexts = [],
     no_cache: o.NoCache = False,
+    reproducible: o.Reproducible = False,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 3 if the lock is out of date.")
     ] = False,
@@ -65,6 +66,7 @@ def lock(
         certificates=ca_certificates,
         sandbox=sandbox,
         no_cache=no_cache,
+        reproducible=reproducible,
     )
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:
         from oakum.verbs import lock as make_lock

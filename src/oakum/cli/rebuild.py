@@ -53,6 +53,7 @@ def rebuild(
     build_context: o.Contexts = [],
     locked: o.Locked = False,
     no_lock: o.NoLock = False,
+    reproducible: o.Reproducible = False,
     compression: o.CompressionName = "gzip",
     load: o.Load = False,
     output: o.Outputs = [],
@@ -120,6 +121,7 @@ def rebuild(
         cache_from=cache_from,
         cache_to=cache_to,
         offline=offline,
+        reproducible=reproducible,
     )
     request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
     with opened_store(runs_steps=True) as store, watching(progress, quiet) as watch:

@@ -68,6 +68,8 @@ class DirectoryUnpacker:
         for parent in reversed(missing):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self._at(parent), 0o755)
+                # The caller's umask must not show.
+                os.chmod(self._at(parent), 0o755)
             if not _is_directory(self._at(parent)):
                 os.unlink(self._at(parent))
                 os.mkdir(self._at(parent), 0o755)
@@ -180,7 +182,16 @@ class DirectoryUnpacker:
         elif path in self._made:
             os.setxattr(where, self._opaque_xattr, b"y", follow_symlinks=False)
         elif not os.path.lexists(where):
-            os.mknod(where, stat.S_IFCHR, 0)
+            place_whiteout(where, marked=False)
+
+
+def place_whiteout(path: bytes, marked: bool) -> None:
+    """Say that `path`, where nothing is, is gone: as overlayfs does, or `marked` as archives do."""
+    if marked:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(marked_name(path), flags, 0o600))
+    else:
+        os.mknod(path, stat.S_IFCHR, 0)
 
 
 def _is_directory(path: bytes) -> bool:

@@ -27,6 +27,11 @@ from oakum.verbs.look import File, inspect, list_files, read_file
 from oakum.verbs.pending import remember_lines
 from oakum.verbs.publish import Published, publish, send
 from oakum.verbs.rebuild import RebuildRequest, Rebuilt, outcome_of, rebuild
+from oakum.verbs.reproducibility import (
+    PathDifference,
+    Reproducibility,
+    verify_reproducible,
+)
 from oakum.verbs.results import (
     BuildResult,
     BumpResult,
@@ -62,6 +67,7 @@ __all__ = [
     "ListedImage",
     "Locked",
     "Outcome",
+    "PathDifference",
     "Plan",
     "Problem",
     "Proof",
@@ -70,6 +76,7 @@ __all__ = [
     "RebuildRequest",
     "Rebuilt",
     "RepositoryOptions",
+    "Reproducibility",
     "Scan",
     "Selection",
     "Tagged",
@@ -94,5 +101,6 @@ __all__ = [
     "tag_image",
     "untag_images",
     "verify",
+    "verify_reproducible",
     "write_bump",
 ]

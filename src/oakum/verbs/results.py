@@ -14,6 +14,7 @@ from oakum.verbs.catalogue import ListedImage
 from oakum.verbs.interface import SCHEMA, Outcome, Plan, Proof
 from oakum.verbs.look import File
 from oakum.verbs.publish import Published
+from oakum.verbs.reproducibility import Reproducibility
 
 
 class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +46,8 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     """How long the build took, without pushing."""
     platforms: tuple[PlatformImage, ...] = ()
     """Every image, when several platforms were asked for; the fields above speak of the first."""
+    reproducibility: tuple[Reproducibility, ...] = ()
+    """With ``--verify-reproducible``, what building again gave, for each platform."""
 
 
 class PlatformImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +158,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to do about it."""
     proof: Proof | None = None
     """What verification found, when that is what failed."""
+    reproducibility: tuple[Reproducibility, ...] = ()
+    """What differed between two builds, when that is what failed."""
 
 
 def build_result(
@@ -163,6 +168,7 @@ def build_result(
     tags: tuple[str, ...],
     published: tuple[Published, ...],
     images: Sequence[Built] = (),
+    reproducibility: tuple[Reproducibility, ...] = (),
 ) -> BuildResult:
     """The answer of ``build``; `images` are those of an index."""
     return BuildResult(
@@ -187,6 +193,7 @@ def build_result(
             )
             for one in images
         ),
+        reproducibility=reproducibility,
     )
 
 
