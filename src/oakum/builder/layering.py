@@ -111,7 +111,8 @@ def settle_times(upper: Path, epoch: int) -> None:
             if item.is_dir(follow_symlinks=False):
                 directories.append(item.path)
                 continue
-            if item.name.endswith(b".pyc"):
+            # A whiteout, a link or a device may have such a name too.
+            if item.name.endswith(b".pyc") and item.is_file(follow_symlinks=False):
                 _settle_pyc(item.path, epoch)
             _settle(item.path, epoch)
     for directory in reversed(directories):
