@@ -139,19 +139,6 @@ def test_what_is_left_out_hides_what_lies_below(tmp_path: Path, marked: bool) ->
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make whiteouts")
-@pytest.mark.parametrize("marked", [False, True])
-def test_a_directory_that_hides_all_needs_no_whiteouts_in_it(tmp_path: Path, marked: bool) -> None:
-    path = "var/cache/debconf/config.dat-old"
-    write(tmp_path, path)
-    if marked:
-        write(tmp_path, "var/cache/.wh..wh..opq", b"")
-    else:
-        os.setxattr(tmp_path / "var/cache", "trusted.overlay.opaque", b"y")
-    quieten(tmp_path, tree(path), EPOCH, marked=marked)
-    assert names(tmp_path, marked=marked) == {"var/cache": Kind.OPAQUE}
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make whiteouts")
 def test_whiteouts_of_the_step_stay(tmp_path: Path) -> None:
     for path in ("var/log/dpkg.log", "var/lib/dpkg/status-old"):
         (tmp_path / path).parent.mkdir(parents=True)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from oakum.builder.ahead import Ahead
+from oakum.builder.changes import changed_only, unfold
 from oakum.builder.noise import quieten
 from oakum.builder.stack import layer_content
 from oakum.errors import BuildError
@@ -64,23 +65,25 @@ class Layering:
     def of_upper(
         self,
         upper: Path,
+        below: Tree,
         epoch: int,
         *,
         marked: bool = False,
         known: Mapping[bytes, Members] = {},
-        quiet_on: Tree | None = None,
+        quiet: bool = False,
     ) -> tuple[Layer, str]:
-        """The layer of a step's upper directory; nothing in it is newer than `epoch`.
+        """The layer of a step's upper directory on `below`; nothing in it is newer than `epoch`.
 
-        `marked` says that its whiteouts are files with marked names.  With the tree below it as
-        `quiet_on`, the rules on noise are applied.
+        `marked` says that its whiteouts are files with marked names, `quiet` has the rules on
+        noise applied.
         """
         with guarded("read what the step wrote"):
-            if quiet_on is not None:
-                quieten(upper, quiet_on, epoch, marked=marked)
+            unfold(upper, below, marked=marked)
+            if quiet:
+                quieten(upper, below, epoch, marked=marked)
             settle_times(upper, epoch)
             entries = read_directory(upper, clamp=epoch, marked=marked)
-            return self.write(_opened(entries), known)
+            return self.write(_opened(changed_only(entries, below)), known)
 
 
 def _opened(

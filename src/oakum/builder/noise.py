@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from oakum.layer.disk import hides_all, kept_xattrs, place_whiteout
+from oakum.layer.disk import keep_time, kept_xattrs, place_whiteout
 from oakum.layer.paths import WHITEOUT
 from oakum.tree import Tree
 
@@ -104,17 +104,18 @@ def rule_of(path: bytes) -> Rule | None:
 def quieten(upper: Path, below: Tree, epoch: int, *, marked: bool = False) -> None:
     """Apply the rules to a step's upper directory, whose lower layers are `below`.
 
+    No directory of it is opaque (see `unfold`).
+
     Links are not followed, and a file's other names keep its content.  What is left out hides what
     lies below its path, as the step had replaced that.  `marked` says that whiteouts are files with
     marked names.
     """
     work = _Quieting(os.fsencode(upper), below, epoch, marked)
-    todo = [(b"", False)]
-    for path, fresh in todo:
-        fresh = fresh or hides_all(work.place(path), marked)
-        todo += [(inside, fresh) for inside in work.directory(path, fresh)]
-    for path, fresh in reversed(todo[1:]):
-        work.without_empty(path, fresh)
+    todo = [b""]
+    for path in todo:
+        todo += work.directory(path)
+    for path in reversed(todo[1:]):
+        work.without_empty(path)
 
 
 class _Quieting:
@@ -127,11 +128,8 @@ class _Quieting:
     def place(self, path: bytes) -> bytes:
         return self._top + b"/" + path if path else self._top
 
-    def directory(self, path: bytes, fresh: bool) -> list[bytes]:
-        """Apply the rules to the files in a directory; the directories in it.
-
-        `fresh` says that nothing below shows through it.
-        """
+    def directory(self, path: bytes) -> list[bytes]:
+        """Apply the rules to the files in a directory; the directories in it."""
         here = self.place(path)
         info = os.lstat(here)
         with os.scandir(here) as listing:
@@ -142,33 +140,30 @@ class _Quieting:
             if is_directory:
                 inside.append(at)
             elif (rule := rule_of(at)) and not (self._marked and name.startswith(WHITEOUT)):
-                self._file(at, rule, fresh)
-        _keep_time(here, info)
+                self._file(at, rule)
+        keep_time(here, info)
         return inside
 
-    def without_empty(self, path: bytes, fresh: bool) -> None:
+    def without_empty(self, path: bytes) -> None:
         """Leave out a directory in which the rules left nothing."""
         rule = rule_of(path)
-        if rule is None or rule.how != "leave out" or self._hides(path, fresh):
+        if rule is None or rule.how != "leave out" or self._below.at(path) is not None:
             return
         here = self.place(path)
         if not os.listdir(here):
             parent = os.path.dirname(here)
             info = os.lstat(parent)
             os.rmdir(here)
-            _keep_time(parent, info)
+            keep_time(parent, info)
 
-    def _hides(self, path: bytes, fresh: bool) -> bool:
-        return not fresh and next(self._below.walk(path), None) is not None
-
-    def _file(self, path: bytes, rule: Rule, fresh: bool) -> None:
+    def _file(self, path: bytes, rule: Rule) -> None:
         place = self.place(path)
         info = os.lstat(place)
         if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:
             return
         if rule.how == "leave out":
             os.unlink(place)
-            if self._hides(path, fresh):
+            if self._below.at(path) is not None:
                 place_whiteout(place, self._marked)
         elif stat.S_ISREG(info.st_mode):
             content = b"" if rule.how == "empty" else self._settled(place, info)
@@ -208,8 +203,4 @@ def _replace(place: bytes, info: os.stat_result, content: bytes) -> None:
     os.chmod(place, stat.S_IMODE(info.st_mode))
     for name, value in (xattrs or {}).items():
         os.setxattr(place, name, value, follow_symlinks=False)
-    _keep_time(place, info)
-
-
-def _keep_time(place: bytes, info: os.stat_result) -> None:
-    os.utime(place, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
+    keep_time(place, info)

@@ -232,10 +232,11 @@ def _execute(
         epoch = shop.request.source_date_epoch
         layer, content = shop.layering.of_upper(
             upper,
+            tree,
             state.epoch if epoch is None else epoch,
             marked=shop.snapshots.how == "copy",
             known=ahead.stop() if ahead else {},
-            quiet_on=tree if shop.request.reproducible else None,
+            quiet=shop.request.reproducible,
         )
         packages = _changed_packages(shop, state, tree, upper)
         _check_lock(run.instruction, packages, promise.packages)

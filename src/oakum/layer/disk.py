@@ -194,6 +194,21 @@ def place_whiteout(path: bytes, marked: bool) -> None:
         os.mknod(path, stat.S_IFCHR, 0)
 
 
+def show_below(path: bytes, marked: bool) -> None:
+    """Take the mark off a directory that hides all that lies below."""
+    if marked:
+        os.unlink(path + b"/" + OPAQUE)
+        return
+    for name in _OPAQUE_XATTRS:
+        if name in os.listxattr(path, follow_symlinks=False):
+            os.removexattr(path, name, follow_symlinks=False)
+
+
+def keep_time(path: bytes, info: os.stat_result) -> None:
+    """Give a path the times that it had."""
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
+
+
 def _is_directory(path: bytes) -> bool:
     return stat.S_ISDIR(os.lstat(path).st_mode)
 
@@ -266,11 +281,13 @@ def kept_xattrs(path: bytes) -> dict[str, bytes] | None:
 class DiskEntry:
     """An entry of a directory tree with the place of its content on disk."""
 
-    __slots__ = ("entry", "source")
+    __slots__ = ("entry", "linked", "source")
 
-    def __init__(self, entry: Entry, source: bytes) -> None:
+    def __init__(self, entry: Entry, source: bytes, linked: bool = False) -> None:
         self.entry = entry
         self.source = source
+        self.linked = linked
+        """Whether it is a file that has other names."""
 
 
 def read_directory(
@@ -312,7 +329,7 @@ def read_directory(
                 entry = Entry(
                     path, Kind.HARDLINK, entry.mode, entry.uid, entry.gid, 0, entry.mtime, first
                 )
-        yield DiskEntry(entry, source)
+        yield DiskEntry(entry, source, entry.kind is Kind.FILE and info.st_nlink > 1)
         if entry.kind is Kind.DIRECTORY:
             if hides_all(source, marked):
                 yield DiskEntry(Entry(path, Kind.OPAQUE, 0o600, mtime=entry.mtime), b"")
