@@ -135,6 +135,16 @@ def derived_table() -> str:
     return "\n".join(["| paths (a regular expression) | what they are |", "|---|---|", *rows])
 
 
+def noise_table() -> str:
+    """What ``build --reproducible`` does, a row for each rule."""
+    from oakum.builder.noise import RULES
+
+    lines = ["| paths (a regular expression) | what is done | what they are |", "|---|---|---|"]
+    for rule in RULES:
+        lines.append(f"| `{rule.pattern.replace('|', chr(92) + '|')}` | {rule.how} | {rule.why} |")
+    return "\n".join(lines)
+
+
 def filled(text: str, part: str, body: str) -> str:
     """`text` with the generated part of that name replaced."""
     begin = BEGIN.format(part)
@@ -155,6 +165,8 @@ def pages() -> Iterator[tuple[Path, str]]:
         texts[path] = filled(text, f"options of {name}", body)
     proof = DOCS / "verbs" / "verify.md"
     texts[proof] = filled(texts[proof], "derived files", derived_table())
+    noise = DOCS / "reproducible.md"
+    texts[noise] = filled(noise.read_text(), "rules on noise", noise_table())
     yield from texts.items()
 
 

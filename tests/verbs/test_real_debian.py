@@ -106,6 +106,29 @@ def test_an_outdated_package_of_debian_is_raised_rebuilt_proved_and_pushed(
     assert again["fixes"] == []
 
 
+def test_an_install_of_nginx_and_python_comes_out_the_same_twice(place: Path, base: str) -> None:
+    """On Debian's own archive; without the rules, logs and caches differ."""
+    project = place / "twice"
+    project.mkdir()
+    (project / "Dockerfile").write_text(
+        f"FROM {base}\nRUN apt-get update && apt-get install -y --no-install-recommends nginx "
+        "python3 dbus fontconfig && useradd -m app && rm -rf /var/lib/apt/lists/*\n"
+    )
+    built = oakum(place, "build", str(project), "--reproducible", "--verify-reproducible")
+    [checked] = built["reproducibility"]  # type: ignore[misc]
+    assert checked["identical"] and checked["differences"] == []
+    command = [sys.executable, "-m", "oakum", "build", str(project), "--verify-reproducible"]
+    env = {**os.environ, "OAKUM_STORE": str(place / "store")}
+    plain = subprocess.run(
+        [*command, "--format", "json", "-q"], capture_output=True, text=True, env=env
+    )
+    assert plain.returncode == 4, plain.stderr
+    [checked] = json.loads(plain.stdout)["reproducibility"]
+    paths = {item["path"] for item in checked["differences"]}
+    assert paths >= {"/var/log/dpkg.log", "/var/cache/ldconfig/aux-cache"}
+    assert all("--reproducible" in item["advice"] for item in checked["differences"]), paths
+
+
 def test_a_suite_that_the_image_does_not_look_into_is_told_and_not_written(
     place: Path, base: str, pins: list[str]
 ) -> None:

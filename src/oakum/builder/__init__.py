@@ -11,9 +11,11 @@ from oakum.builder.build import (
     require_own_sources,
 )
 from oakum.builder.cache_format import CachePlace, parse_cache_place
+from oakum.builder.disturbance import FIRST_HOSTNAME, Circumstances, disturbed
 from oakum.builder.engines import EMBEDDED, EngineReport, find_engine
 from oakum.builder.export import export
 from oakum.builder.images import Image, Images
+from oakum.builder.noise import rule_of
 from oakum.builder.places import Place, opened_context, parse_place
 from oakum.builder.platforms import BuiltIndex, build_index
 from oakum.builder.prune import KINDS, Pruned, prune
@@ -25,12 +27,14 @@ from oakum.builder.steps import NotCached, StepReport
 
 __all__ = [
     "EMBEDDED",
+    "FIRST_HOSTNAME",
     "KINDS",
     "Agent",
     "BuildRequest",
     "Built",
     "BuiltIndex",
     "CachePlace",
+    "Circumstances",
     "EngineReport",
     "Image",
     "Images",
@@ -43,6 +47,7 @@ __all__ = [
     "build",
     "build_index",
     "check",
+    "disturbed",
     "dockerfile_path",
     "export",
     "find_engine",
@@ -57,5 +62,6 @@ __all__ = [
     "read_dockerfile",
     "read_lock",
     "require_own_sources",
+    "rule_of",
     "run_mark",
 ]

@@ -105,7 +105,7 @@ def _layer(
         raise NotCached(stage, instruction)
     layer, content = shop.layering.write(_written(items, clamp))
     result = StepResult(layer, content, epoch=epoch, seconds=time.monotonic() - began)
-    shop.cache.put(key, result)
+    shop.remember(key, result)
     return Found(result, False, time.monotonic() - began, why, key=key, inputs=inputs)
 
 

@@ -9,12 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from oakum.builder.ahead import Ahead
+from oakum.builder.changes import changed_only, unfold
+from oakum.builder.noise import quieten
 from oakum.builder.stack import layer_content
 from oakum.errors import BuildError
 from oakum.layer import Entry, Kind, Layer, LayerWriter, Members, known_index
 from oakum.layer.disk import DiskEntry, file_content, read_directory
 from oakum.oci import Compression
 from oakum.store import Store, guarded
+from oakum.tree import Tree
 
 _PYC_HEADER = 16
 
@@ -62,19 +65,25 @@ class Layering:
     def of_upper(
         self,
         upper: Path,
+        below: Tree,
         epoch: int,
         *,
         marked: bool = False,
         known: Mapping[bytes, Members] = {},
+        quiet: bool = False,
     ) -> tuple[Layer, str]:
-        """The layer of a step's upper directory; nothing in it is newer than `epoch`.
+        """The layer of a step's upper directory on `below`; nothing in it is newer than `epoch`.
 
-        `marked` says that its whiteouts are files with marked names.
+        `marked` says that its whiteouts are files with marked names, `quiet` has the rules on
+        noise applied.
         """
         with guarded("read what the step wrote"):
+            unfold(upper, below, marked=marked)
+            if quiet:
+                quieten(upper, below, epoch, marked=marked)
             settle_times(upper, epoch)
             entries = read_directory(upper, clamp=epoch, marked=marked)
-            return self.write(_opened(entries), known)
+            return self.write(_opened(changed_only(entries, below)), known)
 
 
 def _opened(
@@ -105,7 +114,8 @@ def settle_times(upper: Path, epoch: int) -> None:
             if item.is_dir(follow_symlinks=False):
                 directories.append(item.path)
                 continue
-            if item.name.endswith(b".pyc"):
+            # A whiteout, a link or a device may have such a name too.
+            if item.name.endswith(b".pyc") and item.is_file(follow_symlinks=False):
                 _settle_pyc(item.path, epoch)
             _settle(item.path, epoch)
     for directory in reversed(directories):

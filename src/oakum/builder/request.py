@@ -38,6 +38,15 @@ class Agent(msgspec.Struct, frozen=True):
     """The agent's socket, or files with private keys."""
 
 
+class Disturbance(msgspec.Struct, frozen=True):
+    """Circumstances that must not show in the image, for a build that is compared with another."""
+
+    hostname: str
+    """What ``hostname`` says in the steps."""
+    scratch: Path | None = None
+    """Directory that the steps' files are in while they run; None: the store's."""
+
+
 class BuildRequest(msgspec.Struct, frozen=True):
     """A build: the sources, and what docker's flags of the same names mean."""
 
@@ -103,6 +112,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
     engine: str = "embedded"
     """What builds: ``embedded``, or the name of another engine, with ``=ADDRESS`` where it takes
     one."""
+    reproducible: bool = False
+    """``--reproducible``: the rules on noise are applied to what RUN steps write."""
     runtime: str | None = None
     """Sandbox to run steps in; None: the first that works."""
     offline: bool = False
@@ -114,6 +125,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """``--cache-to``: where the results of the steps are written."""
     only_cached: bool = False
     """Run nothing: stop at the first step that is not in the cache."""
+    disturbance: Disturbance | None = None
+    """Run every step under these circumstances; the cache gets nothing of it."""
     jobs: int = msgspec.field(default_factory=lambda: max(2, os.cpu_count() or 2))
     """Most steps that run side by side."""
 

@@ -16,6 +16,7 @@ from oakum.builder.cache import StepResult
 from oakum.builder.lock_pins import apt_files, broken_promises
 from oakum.builder.memory import inputs_of_run
 from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
+from oakum.builder.noise import RULES
 from oakum.builder.preflight import check_pins, recorded_files
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.stack import identity
@@ -163,7 +164,7 @@ def run_instruction(
         raise NotCached(stage, instruction)
     with shop.slots:
         result = _execute(shop, stages, state, run, _Promise(pins, promised, recorded), stage)
-    shop.cache.put(key, result)
+    shop.remember(key, result)
     state.add_history(run.history(state), empty=False)
     return Found(result, False, time.monotonic() - began, why, mark, key, inputs)
 
@@ -195,6 +196,7 @@ def _key(shop: Workshop, state: StageState, run: _Run, sources: Sequence[object]
             list(sources),
             str(state.platform),
             [run.program.name, run.program.text] if run.program else [],
+            *(RULES if shop.request.reproducible else ()),
         ]
     )
 
@@ -223,7 +225,7 @@ def _execute(
     replayed = recorded_files(shop, state, tree, promise.packages, promise.files)
     if replayed is None and not shop.request.offline:
         check_pins(shop, state, tree, run.instruction)
-    scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.store.place.scratch))
+    scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.scratch))
     upper = scratch / "kept" / "fs"
     upper.mkdir(parents=True)
     os.chmod(upper, 0o755)
@@ -243,9 +245,11 @@ def _execute(
         epoch = shop.request.source_date_epoch
         layer, content = shop.layering.of_upper(
             upper,
+            tree,
             state.epoch if epoch is None else epoch,
             marked=shop.snapshots.how == "copy",
             known=ahead.stop() if ahead else {},
+            quiet=shop.request.reproducible,
         )
         packages = _changed_packages(shop, state, tree, upper)
         _check_lock(run.instruction, packages, promise.packages)
@@ -253,7 +257,8 @@ def _execute(
             shown = ", ".join(lacking[:4]) + (" …" if len(lacking) > 4 else "")
             text = f"not recorded, from an https source or a file of the step: {shown}"
             shop.progress(Event(f"step {stage}:{run.instruction.first_line}", "note", text))
-        shop.snapshots.keep(scratch / "kept", layer.diff_id)
+        if shop.request.disturbance is None:
+            shop.snapshots.keep(scratch / "kept", layer.diff_id)
     finally:
         if ahead:
             ahead.close()
@@ -338,6 +343,8 @@ def _sandboxed(
             limits=shop.request.limits,
             cgroup_parent=shop.request.cgroup_parent,
         )
+        if shop.request.disturbance:
+            step = msgspec.structs.replace(step, hostname=shop.request.disturbance.hostname)
         certificates = _certificates(shop, lowers, scratch)
         if certificates is not None:
             step = msgspec.structs.replace(

@@ -126,6 +126,7 @@ class Snapshots:
             made = Path(tempfile.mkdtemp(prefix="unpack-", dir=self._store.place.scratch))
             root = made / "fs"
             root.mkdir()
+            root.chmod(0o755)
         unpacker = DirectoryUnpacker(
             root, user_namespace=self._user_namespace, marked=self.how == "copy"
         )

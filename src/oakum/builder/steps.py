@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
@@ -158,7 +159,19 @@ class Workshop:
 
     def uncached(self, stage: str) -> bool:
         """Whether the steps of a stage are not to be taken from the cache."""
-        return self.request.no_cache or stage in self.request.no_cache_filter
+        request = self.request
+        return request.no_cache or bool(request.disturbance) or stage in request.no_cache_filter
+
+    def remember(self, key: str, result: StepResult) -> None:
+        """Keep a step's result in the cache, unless it was made under strange circumstances."""
+        if self.request.disturbance is None:
+            self.cache.put(key, result)
+
+    @property
+    def scratch(self) -> Path:
+        """Where steps have their files while they run."""
+        disturbance = self.request.disturbance
+        return (disturbance and disturbance.scratch) or self.store.place.scratch
 
     def runtime(self) -> Runtime:
         """What runs steps on this machine; found once."""

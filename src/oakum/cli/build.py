@@ -12,7 +12,7 @@ from oakum.cli import requests as r
 
 if TYPE_CHECKING:
     from oakum.builder import Built
-    from oakum.verbs import Outcome, Published
+    from oakum.verbs import Outcome, Published, Reproducibility
 
 EXAMPLES = """
 Examples:
@@ -87,6 +87,15 @@ def build(
     ] = False,
     locked: o.Locked = False,
     no_lock: o.NoLock = False,
+    reproducible: o.Reproducible = False,
+    verify_reproducible: Annotated[
+        bool,
+        typer.Option(
+            "--verify-reproducible",
+            help="Build again under other circumstances; exit 4, naming what differs, and tag and "
+            "push nothing if the images differ.",
+        ),
+    ] = False,
     compression: o.CompressionName = "gzip",
     sandbox: o.Sandbox = None,
     engine: o.EngineName = "embedded",
@@ -124,6 +133,7 @@ def build(
     from oakum.cli.build_outputs import parse_outputs, refuse_several, write_outputs
     from oakum.cli.outcome import exit_code
     from oakum.cli.output import check_format, say, show_json, write_result
+    from oakum.cli.reproducibility import not_reproducible, verified, verify_builds
     from oakum.cli.session import opened_store, watching
     from oakum.cli.step_options import with_limits
     from oakum.errors import UsageError
@@ -154,6 +164,7 @@ def build(
         cache_to=cache_to,
         pull=pull,
         offline=offline,
+        reproducible=reproducible,
     )
     request = with_limits(
         request,
@@ -184,6 +195,11 @@ def build(
     if format_ == "json" and piped:
         raise UsageError("standard output has the tar, not JSON", "use --result-file FILE")
     refuse_several(outputs, len(platforms))
+    if verify_reproducible and engine != "embedded":
+        raise UsageError(
+            "--verify-reproducible changes what steps see, which oakum's own engine alone can do",
+            "leave out --engine",
+        )
     if (push or load) and not names:
         raise UsageError("there is no name to push or load", "give one with -t")
     with (
@@ -195,14 +211,22 @@ def build(
         from oakum.verbs import build_result, publish, remember_lines
 
         before = [store.names.get(name) for name in names]
+        early = () if verify_reproducible else names
         if len(platforms) > 1:
             index = build_index(
-                store, request, platforms, tags=names, options=registry, progress=watch
+                store, request, platforms, tags=early, options=registry, progress=watch
             )
             built, images = index.first, index.images
         else:
-            built = build_image(store, request, tags=names, options=registry, progress=watch)
+            built = build_image(store, request, tags=early, options=registry, progress=watch)
             images = ()
+        checked: tuple[Reproducibility, ...] = ()
+        if verify_reproducible:
+            checked = verify_builds(store, request, images or (built,), registry, watch)
+            if not all(one.identical for one in checked):
+                raise not_reproducible(checked, shown=format_ != "json" and not piped)
+            for name in names:
+                store.names.set(name, built.image.root)
         for one in images or (built,):
             remember_lines(store, one.image.manifest.digest, one.state.lines)
         write_outputs(store, built, outputs, names, watch, registry)
@@ -215,7 +239,8 @@ def build(
     sent = any(one.bytes_sent or one.bytes_mounted for one in published)
     ran = sum(one.ran for one in images or (built,))
     outcome: Outcome = "done" if ran or named or sent or outputs else "nothing-to-do"
-    document = build_result(built, outcome, tuple(str(name) for name in names), published, images)
+    tags = tuple(str(name) for name in names)
+    document = build_result(built, outcome, tags, published, images, checked)
     write_result(result_file, document)
     if iidfile:
         r.write_text(iidfile, built.image.config.digest)
@@ -231,6 +256,8 @@ def build(
         if explain:
             say(_explained(images or (built,)))
         say(_summary(images or (built,), built, tag, published))
+        if checked:
+            say(verified(checked))
     return exit_code(outcome, detailed_exit_code)
 
 

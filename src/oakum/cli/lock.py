@@ -30,6 +30,7 @@ def lock(
     add_host: o.AddHosts = [],
     build_context: o.Contexts = [],
     no_cache: o.NoCache = False,
+    reproducible: o.Reproducible = False,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 3 if the lock is out of date.")
     ] = False,
@@ -68,6 +69,7 @@ def lock(
         sandbox=sandbox,
         engine=engine,
         no_cache=no_cache,
+        reproducible=reproducible,
     )
     with (
         opened_store(runs_steps=engine == "embedded") as store,

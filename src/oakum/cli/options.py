@@ -257,6 +257,13 @@ CompressionName = Annotated[
     str,
     typer.Option("--compression", metavar="gzip|zstd", help="How new layers are compressed."),
 ]
+Reproducible = Annotated[
+    bool,
+    typer.Option(
+        "--reproducible",
+        help="Leave logs, caches and times of package installs out of layers, by documented rules.",
+    ),
+]
 Load = Annotated[bool, typer.Option("--load", help="Load it into the docker daemon.")]
 Outputs = Annotated[
     list[str],

@@ -74,4 +74,5 @@ def failure(error: OakumError) -> Failure:
         error=error.what,
         hint=error.todo,
         proof=result if isinstance(result, Proof) else None,
+        reproducibility=result if isinstance(result, tuple) else (),
     )

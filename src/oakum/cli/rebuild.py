@@ -65,6 +65,7 @@ def rebuild(
     build_context: o.Contexts = [],
     locked: o.Locked = False,
     no_lock: o.NoLock = False,
+    reproducible: o.Reproducible = False,
     compression: o.CompressionName = "gzip",
     load: o.Load = False,
     output: o.Outputs = [],
@@ -138,6 +139,7 @@ def rebuild(
         cache_from=cache_from,
         cache_to=cache_to,
         offline=offline,
+        reproducible=reproducible,
     )
     request = with_limits(
         request,

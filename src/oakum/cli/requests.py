@@ -229,6 +229,7 @@ def build_request(
     offline: bool = False,
     cache_from: Sequence[str] = (),
     cache_to: Sequence[str] = (),
+    reproducible: bool = False,
 ) -> BuildRequest:
     """The build that the options of ``build`` and ``rebuild`` describe."""
     from oakum.builder import BuildRequest, parse_cache_place
@@ -261,6 +262,7 @@ def build_request(
         contexts=pairs(contexts, "--build-context"),
         ca_certificates=certificates,
         source_date_epoch=_epoch(),
+        reproducible=reproducible,
         runtime=sandbox,
         engine=engine,
     )

@@ -68,6 +68,8 @@ class DirectoryUnpacker:
         for parent in reversed(missing):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self._at(parent), 0o755)
+                # The caller's umask must not show.
+                os.chmod(self._at(parent), 0o755)
             if not _is_directory(self._at(parent)):
                 os.unlink(self._at(parent))
                 os.mkdir(self._at(parent), 0o755)
@@ -180,7 +182,31 @@ class DirectoryUnpacker:
         elif path in self._made:
             os.setxattr(where, self._opaque_xattr, b"y", follow_symlinks=False)
         elif not os.path.lexists(where):
-            os.mknod(where, stat.S_IFCHR, 0)
+            place_whiteout(where, marked=False)
+
+
+def place_whiteout(path: bytes, marked: bool) -> None:
+    """Say that `path`, where nothing is, is gone: as overlayfs does, or `marked` as archives do."""
+    if marked:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        os.close(os.open(marked_name(path), flags, 0o600))
+    else:
+        os.mknod(path, stat.S_IFCHR, 0)
+
+
+def show_below(path: bytes, marked: bool) -> None:
+    """Take the mark off a directory that hides all that lies below."""
+    if marked:
+        os.unlink(path + b"/" + OPAQUE)
+        return
+    for name in _OPAQUE_XATTRS:
+        if name in os.listxattr(path, follow_symlinks=False):
+            os.removexattr(path, name, follow_symlinks=False)
+
+
+def keep_time(path: bytes, info: os.stat_result) -> None:
+    """Give a path the times that it had."""
+    os.utime(path, ns=(info.st_atime_ns, info.st_mtime_ns), follow_symlinks=False)
 
 
 def _is_directory(path: bytes) -> bool:
@@ -255,11 +281,13 @@ def kept_xattrs(path: bytes) -> dict[str, bytes] | None:
 class DiskEntry:
     """An entry of a directory tree with the place of its content on disk."""
 
-    __slots__ = ("entry", "source")
+    __slots__ = ("entry", "linked", "source")
 
-    def __init__(self, entry: Entry, source: bytes) -> None:
+    def __init__(self, entry: Entry, source: bytes, linked: bool = False) -> None:
         self.entry = entry
         self.source = source
+        self.linked = linked
+        """Whether it is a file that has other names."""
 
 
 def read_directory(
@@ -301,7 +329,7 @@ def read_directory(
                 entry = Entry(
                     path, Kind.HARDLINK, entry.mode, entry.uid, entry.gid, 0, entry.mtime, first
                 )
-        yield DiskEntry(entry, source)
+        yield DiskEntry(entry, source, entry.kind is Kind.FILE and info.st_nlink > 1)
         if entry.kind is Kind.DIRECTORY:
             if hides_all(source, marked):
                 yield DiskEntry(Entry(path, Kind.OPAQUE, 0o600, mtime=entry.mtime), b"")

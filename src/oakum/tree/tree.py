@@ -117,6 +117,10 @@ class Tree:
             return Node(msgspec.structs.replace(target.entry, path=entry.path), number)
         return Node(entry, number, target.file)
 
+    def at(self, path: bytes) -> Node | None:
+        """The node at `path`, no symlink followed."""
+        return self._find(path)
+
     def get(self, path: bytes) -> Node | None:
         """The node at `path` itself; a symlink in the last place is not followed."""
         parent, _, name = path.strip(b"/").rpartition(b"/")

@@ -27,6 +27,11 @@ from oakum.verbs.look import File, inspect, list_files, read_file
 from oakum.verbs.pending import remember_lines
 from oakum.verbs.publish import Published, publish, send
 from oakum.verbs.rebuild import RebuildRequest, Rebuilt, outcome_of, rebuild
+from oakum.verbs.reproducibility import (
+    PathDifference,
+    Reproducibility,
+    verify_reproducible,
+)
 from oakum.verbs.results import (
     BuildResult,
     BumpResult,
@@ -68,6 +73,7 @@ __all__ = [
     "Locked",
     "Outcome",
     "OutlineResult",
+    "PathDifference",
     "Plan",
     "Problem",
     "Proof",
@@ -76,6 +82,7 @@ __all__ = [
     "RebuildRequest",
     "Rebuilt",
     "RepositoryOptions",
+    "Reproducibility",
     "Scan",
     "Selection",
     "Tagged",
@@ -102,5 +109,6 @@ __all__ = [
     "tag_image",
     "untag_images",
     "verify",
+    "verify_reproducible",
     "write_bump",
 ]

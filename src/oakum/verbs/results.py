@@ -15,6 +15,7 @@ from oakum.verbs.catalogue import ListedImage
 from oakum.verbs.interface import SCHEMA, Outcome, Plan, Proof
 from oakum.verbs.look import File
 from oakum.verbs.publish import Published
+from oakum.verbs.reproducibility import Reproducibility
 
 
 class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +51,8 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     """Every image, when several platforms were asked for; the fields above speak of the first."""
     warnings: tuple[CheckWarning, ...] = ()
     """What the build checks found."""
+    reproducibility: tuple[Reproducibility, ...] = ()
+    """With ``--verify-reproducible``, what building again gave, for each platform."""
 
 
 class PlatformImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -193,6 +196,8 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What to do about it."""
     proof: Proof | None = None
     """What verification found, when that is what failed."""
+    reproducibility: tuple[Reproducibility, ...] = ()
+    """What differed between two builds, when that is what failed."""
 
 
 def build_result(
@@ -201,6 +206,7 @@ def build_result(
     tags: tuple[str, ...],
     published: tuple[Published, ...],
     images: Sequence[Built] = (),
+    reproducibility: tuple[Reproducibility, ...] = (),
 ) -> BuildResult:
     """The answer of ``build``; `images` are those of an index."""
     return BuildResult(
@@ -227,6 +233,7 @@ def build_result(
         ),
         engine=built.engine,
         warnings=built.warnings,
+        reproducibility=reproducibility,
     )
 
 

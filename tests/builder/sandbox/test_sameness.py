@@ -10,6 +10,7 @@ import pytest
 from builder.sandbox.conftest import WAYS, opened_box
 from support.busy import LINES, Context
 from support.command import Oakum
+from support.disks import small_disk
 
 CHANGES = (
     "RUN mkdir -p /d/e /f /r && echo a > /d/a && ln /d/a /d/a2 && echo b > /d/e/b "
@@ -45,6 +46,17 @@ def test_each_way_gives_the_same_digest(
         context = box.context().write(*CHANGES)
         words = ("--sandbox", sandbox)
         assert digest(box.oakum, context, *words, OAKUM_SNAPSHOTTER=snapshotter) == right
+
+
+@pytest.mark.parametrize("snapshotter", ["overlay", "copy"])
+def test_a_store_in_memory_gives_the_same_digest(
+    right: str, tmp_path: Path, snapshotter: str
+) -> None:
+    """Its directories list names in another order, and its clock is another."""
+    context = Context(tmp_path / "context").write(*CHANGES)
+    with small_disk(tmp_path / "memory", 256 << 20) as disk:
+        oakum = Oakum(disk / "store", tmp_path)
+        assert digest(oakum, context, OAKUM_SNAPSHOTTER=snapshotter) == right
 
 
 def test_a_directory_in_the_place_of_another_hides_its_files_in_a_copied_root(

@@ -90,6 +90,7 @@ def _refuse(engine: Engine, request: BuildRequest) -> None:
         (request.offline, "--offline"),
         (request.cache_from, "--cache-from"),
         (request.cache_to, "--cache-to"),
+        (request.reproducible, "--reproducible"),
         (request.agents, "--ssh"),
         (request.ulimits, "--ulimit"),
         (request.shm_size, "--shm-size"),
