@@ -172,8 +172,8 @@ class Compressor(Protocol):
     def cut(self) -> None:
         """What follows begins anew, where the format has independent parts."""
 
-    def put(self, part: bytes) -> None:
-        """A part that is compressed already; only right behind a `cut` or another whole part."""
+    def put(self, block: bytes, member: bytes) -> None:
+        """A whole block, whose gzip member is known; only behind a `cut` or another whole block."""
 
     def finish(self) -> None: ...
 
@@ -199,9 +199,9 @@ class _GzipMembers:
             self._submit(bytes(self._buffer))
             self._buffer.clear()
 
-    def put(self, part: bytes) -> None:
+    def put(self, block: bytes, member: bytes) -> None:
         done: Future[bytes] = Future()
-        done.set_result(part)
+        done.set_result(member)
         self._queue(done)
 
     def _submit(self, block: bytes) -> None:
@@ -240,8 +240,8 @@ class _ZstdFrame:
     def cut(self) -> None:
         return
 
-    def put(self, part: bytes) -> None:
-        raise NotImplementedError("a zstd frame is one part")
+    def put(self, block: bytes, member: bytes) -> None:
+        self.write(block)
 
     def finish(self) -> None:
         self._sink.write(self._object.flush())
@@ -257,8 +257,8 @@ class _Uncompressed:
     def cut(self) -> None:
         return
 
-    def put(self, part: bytes) -> None:
-        self._sink.write(part)
+    def put(self, block: bytes, member: bytes) -> None:
+        self.write(block)
 
     def finish(self) -> None:
         return

@@ -277,7 +277,7 @@ class LayerWriter:
             if member:
                 self._size += len(data)
                 self._hasher.update(data)
-                self._compressor.put(member)
+                self._compressor.put(data, member)
             else:
                 self._put(data)
             if kept is not None:
