@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from oakum.builder.engines.docker import image_id
-from oakum.builder.engines.flags import place
+from oakum.builder.engines.flags import shared_flags
 from oakum.builder.engines.interface import Job
 from oakum.builder.engines.process import Peer
 from oakum.builder.request import BuildRequest, Secret
@@ -69,23 +69,15 @@ class Buildah:
 def _flags(job: Job) -> list[str]:
     request = job.request
     flags = [f"--file={job.dockerfile}", f"--ignorefile={job.ignore}"]
-    flags.append(f"--platform={request.platform}")
-    flags += [f"--build-arg={name}={value}" for name, value in request.build_args.items()]
+    flags += [f"--platform={request.platform}", *shared_flags(request)]
     if request.source_date_epoch is not None:
         flags.append(f"--timestamp={request.source_date_epoch}")
-    if request.target is not None:
-        flags.append(f"--target={request.target}")
-    flags += [f"--label={name}={value}" for name, value in request.labels.items()]
     flags += [f"--secret={_secret(secret)}" for secret in request.secrets]
-    if request.network != "default":
-        flags.append(f"--network={request.network}")
-    flags += [f"--add-host={name}:{address}" for name, address in request.add_hosts]
     if request.no_cache or job.fresh:
         flags.append("--no-cache")
     if job.plain_hosts:
         _require_all_plain(job)
         flags.append("--tls-verify=false")
-    flags += [f"--build-context={name}={place(to)}" for name, to in request.contexts.items()]
     return flags
 
 

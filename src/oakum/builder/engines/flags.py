@@ -10,7 +10,7 @@ import io
 from pathlib import Path
 
 from oakum.builder.engines.interface import Job
-from oakum.builder.request import Secret
+from oakum.builder.request import BuildRequest, Secret
 
 
 def listed(*fields: str) -> str:
@@ -27,25 +27,31 @@ def docker_flags(job: Job, *, named_stages: bool) -> list[str]:
     """
     request = job.request
     flags = ["--progress=plain", f"--file={job.dockerfile}", f"--platform={request.platform}"]
-    flags += [f"--build-arg={name}={value}" for name, value in request.build_args.items()]
+    flags += shared_flags(request)
     if request.source_date_epoch is not None:
         flags.append(f"--build-arg=SOURCE_DATE_EPOCH={request.source_date_epoch}")
-    if request.target is not None:
-        flags.append(f"--target={request.target}")
-    flags += [f"--label={name}={value}" for name, value in request.labels.items()]
     flags += [f"--secret={_secret(secret)}" for secret in request.secrets]
-    if request.network != "default":
-        flags.append(f"--network={request.network}")
-    flags += [f"--add-host={name}:{address}" for name, address in request.add_hosts]
     if request.no_cache or (job.fresh and not named_stages):
         flags.append("--no-cache")
     else:
         flags += [f"--no-cache-filter={stage}" for stage in sorted(job.fresh)]
-    flags += [f"--build-context={name}={place(to)}" for name, to in request.contexts.items()]
     return flags
 
 
-def place(context: str) -> str:
+def shared_flags(request: BuildRequest) -> list[str]:
+    """The options that docker and buildah have the same words for."""
+    flags = [f"--build-arg={name}={value}" for name, value in request.build_args.items()]
+    if request.target is not None:
+        flags.append(f"--target={request.target}")
+    flags += [f"--label={name}={value}" for name, value in request.labels.items()]
+    if request.network != "default":
+        flags.append(f"--network={request.network}")
+    flags += [f"--add-host={name}:{address}" for name, address in request.add_hosts]
+    flags += [f"--build-context={name}={_place(to)}" for name, to in request.contexts.items()]
+    return flags
+
+
+def _place(context: str) -> str:
     """The place of a named context; a directory by its whole path."""
     return context if "://" in context else str(Path(context).absolute())
 

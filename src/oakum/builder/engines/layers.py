@@ -13,7 +13,8 @@ import msgspec
 
 from oakum.builder.engines.sources import Outline
 from oakum.builder.images import Image, Images
-from oakum.builder.run_step import STATUS, changed_packages, run_mark
+from oakum.builder.run_command import run_mark
+from oakum.builder.run_step import STATUS, changed_packages
 from oakum.builder.stack import Stack
 from oakum.builder.stage_builder import stage_name
 from oakum.builder.state import StageState
