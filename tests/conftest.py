@@ -14,7 +14,7 @@ from support.busy import Context
 from support.command import Oakum
 from support.daemon import Daemon, running_daemon
 from support.lab import Deb, Lab
-from support.peers import Peers, running_peers
+from support.peers import NAMES, Peer, Peers, running_peers
 from support.registry import running_registry
 from support.roots import debian_tar
 
@@ -86,3 +86,12 @@ def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
     """The other builders, each started when it is first asked for."""
     with running_peers(tmp_path_factory.mktemp("peers")) as running:
         yield running
+
+
+@pytest.fixture(params=NAMES)
+def peer(request: pytest.FixtureRequest, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> Peer:
+    """Each engine, with its environment set."""
+    found = peers[request.param]
+    for name, value in found.env.items():
+        monkeypatch.setenv(name, value)
+    return found

@@ -14,19 +14,11 @@ from oakum.oci import parse_reference
 from oakum.transport import RegistryOptions
 from oakum.verbs import lock, publish
 from support.lab import Deb, Lab
-from support.peers import NAMES, Peer, Peers
+from support.peers import Peer
 from verbs.conftest import Project
 
 Outdated = Callable[..., str]
 INSTALL = "FROM BASE\nRUN apt-get update && apt-get install -y {}\n"
-
-
-@pytest.fixture(params=NAMES)
-def peer(request: pytest.FixtureRequest, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> Peer:
-    found = peers[request.param]
-    for name, value in found.env.items():
-        monkeypatch.setenv(name, value)
-    return found
 
 
 def with_engine(peer: Peer) -> dict[str, Any]:

@@ -13,18 +13,9 @@ from oakum.store import Store
 from oakum.transport import RegistryOptions
 from oakum.verbs import publish
 from support.busy import LINES, Context
-from support.peers import NAMES, Peer, Peers
+from support.peers import Peer
 
 BuildWith = Callable[..., Built]
-
-
-@pytest.fixture(params=NAMES)
-def peer(request: pytest.FixtureRequest, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> Peer:
-    """Each engine, with its environment set."""
-    found = peers[request.param]
-    for name, value in found.env.items():
-        monkeypatch.setenv(name, value)
-    return found
 
 
 @pytest.fixture
