@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from oakum.builder.build import read_dockerfile
 from oakum.builder.checking import around, check_before, finding, graph_of
-from oakum.builder.images import Images
+from oakum.builder.images import images_for
 from oakum.builder.request import BuildRequest
 from oakum.dockerfile import Checked, Outline, Target, targets
 from oakum.dockerfile import outline as outline_of
@@ -27,7 +25,7 @@ def check(
     Without a target every stage is checked.  Raises `DockerfileError` for a file that cannot be
     parsed; what stops a build later, such as a base that is not there, is in the result.
     """
-    images = _images(store, request, options, progress)
+    images = images_for(store, request, options, progress)
     return check_before(request, read_dockerfile(request), images)
 
 
@@ -40,20 +38,11 @@ def outline(
 ) -> Outline:
     """What the target of a build can be given: arguments, secrets, sockets, caches."""
     dockerfile = read_dockerfile(request)
-    images = _images(store, request, options, progress)
+    images = images_for(store, request, options, progress)
     base = finding(images, request, must=False)
     outside = around(request, dockerfile, base, default_target=True)
     target = graph_of(request, dockerfile, outside).target(request.target)
     return outline_of(dockerfile, target, outside)
-
-
-def _images(
-    store: Store, request: BuildRequest, options: RegistryOptions | None, progress: Progress
-) -> Images:
-    options = options or RegistryOptions()
-    if request.offline:
-        options = msgspec.structs.replace(options, offline=True)
-    return Images(store, options, progress)
 
 
 def list_targets(request: BuildRequest) -> tuple[Target, ...]:

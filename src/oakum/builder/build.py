@@ -16,7 +16,7 @@ from oakum.builder.cache_format import ANNOTATION, to_annotation
 from oakum.builder.cache_import import ImportedCache, import_caches
 from oakum.builder.checking import check_after, enforce
 from oakum.builder.engines import EMBEDDED, EngineReport, find_engine
-from oakum.builder.images import Image, Images
+from oakum.builder.images import Image, Images, images_for
 from oakum.builder.request import BuildRequest
 from oakum.builder.solver import Solved, Solver
 from oakum.builder.state import StageState
@@ -143,10 +143,7 @@ def build(
     """
     began = time.monotonic()
     dockerfile = read_dockerfile(request)
-    options = options or RegistryOptions()
-    if request.offline:
-        options = msgspec.structs.replace(options, offline=True)
-    images = Images(store, options, progress)
+    images = images_for(store, request, options, progress)
     if check_options(dockerfile, request.build_args).error and not request.only_cached:
         enforce(request, dockerfile, images)
     engine = find_engine(request.engine)

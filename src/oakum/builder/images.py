@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
+from oakum.builder.request import BuildRequest
 from oakum.errors import InvalidImage, NotFound, OakumError
 from oakum.layer import IndexingTee, Layer
 from oakum.oci import (
@@ -57,6 +58,16 @@ class Image(msgspec.Struct, frozen=True):
             )
         pairs = zip(self.manifest.layers, self.config.diff_ids, strict=True)
         return tuple(Layer(descriptor, diff_id, 0) for descriptor, diff_id in pairs)
+
+
+def images_for(
+    store: Store, request: BuildRequest, options: RegistryOptions | None, progress: Progress
+) -> Images:
+    """What finds the images of a build, which asks no registry where the build is offline."""
+    options = options or RegistryOptions()
+    if request.offline:
+        options = msgspec.structs.replace(options, offline=True)
+    return Images(store, options, progress)
 
 
 class Images:

@@ -231,7 +231,7 @@ def _secret(
     env: dict[str, str],
 ) -> None:
     name = mount.id or os.path.basename(mount.source or target)
-    value = _secret_value(shop, name)
+    value = shop.request.secret(name)
     if value is None:
         if mount.required:
             raise BuildError(
@@ -278,19 +278,3 @@ def _agent(shop: Workshop, mount: Mount, target: str, place: Path) -> Iterator[l
     with sandbox.in_memory(place), agent_socket(agent, place) as path:
         _give(path, mount, 0o600)
         yield [sandbox.Mount("bind", target, path, True)]
-
-
-def _secret_value(shop: Workshop, name: str) -> bytes | None:
-    for secret in shop.request.secrets:
-        if secret.id != name:
-            continue
-        if secret.env is not None:
-            text = os.environ.get(secret.env)
-            return None if text is None else text.encode("utf-8", "surrogateescape")
-        try:
-            return (secret.file or Path(name)).read_bytes()
-        except OSError as error:
-            raise BuildError(
-                f"cannot read the file of secret {name}: {error.strerror}", "check --secret"
-            ) from error
-    return None

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from oakum.dockerfile import DEFAULT_PATH
+
 DEFAULT_SHM = 64 * 1024 * 1024
 DEFAULT_PIDS = 4096
 """Processes and threads of a step, so that one cannot take all that the machine may have."""
