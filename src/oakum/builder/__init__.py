@@ -20,7 +20,7 @@ from oakum.builder.places import Place, opened_context, parse_place
 from oakum.builder.platforms import BuiltIndex, build_index
 from oakum.builder.prune import KINDS, Pruned, prune
 from oakum.builder.request import Agent, BuildRequest, Secret
-from oakum.builder.run_step import run_mark
+from oakum.builder.run_command import run_mark
 from oakum.builder.stage_builder import platform_args
 from oakum.builder.state import StageState
 from oakum.builder.steps import NotCached, StepReport

@@ -18,9 +18,10 @@ from oakum.builder.memory import inputs_of_run
 from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
 from oakum.builder.noise import RULES
 from oakum.builder.preflight import check_pins, recorded_files
+from oakum.builder.run_command import PIPES, RunCommand, run_mark
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.stack import identity
-from oakum.builder.state import PROXY_ARGS, StageState
+from oakum.builder.state import StageState
 from oakum.builder.step_downloads import Offer, unrecorded
 from oakum.builder.steps import (
     NOT_TO_BE_USED,
@@ -28,99 +29,20 @@ from oakum.builder.steps import (
     NotCached,
     Stages,
     Workshop,
-    check_flags,
 )
 from oakum.dockerfile import (
-    Heredoc,
     Instruction,
     LockedStep,
-    Mount,
-    command_mark,
-    heredoc_marker,
-    parse_mount,
 )
-from oakum.errors import BuildError, LockNotKept, Unsupported
+from oakum.errors import BuildError, LockNotKept
 from oakum.packages import parse_status
 from oakum.progress import Event
 from oakum.store import discard
-from oakum.tree import Tree
+from oakum.tree import ImageTree, Tree
 
 STATUS = "var/lib/dpkg/status"
 """Where dpkg keeps what is installed."""
-_FLAGS = {"mount", "network", "security"}
 _APT = b"usr/bin/apt-get"
-_PIPES = "/dev/pipes"
-"""Where heredocs that are programs stand in a step, as BuildKit has it."""
-
-
-class _Run:
-    """A RUN, read: what it executes and what it sees."""
-
-    def __init__(
-        self,
-        shop: Workshop,
-        state: StageState,
-        instruction: Instruction,
-        expand: Callable[[str], str],
-    ) -> None:
-        check_flags(instruction, _FLAGS)
-        self.instruction = instruction
-        script, self.program = script_of(instruction)
-        self.argv = [*instruction.arguments] if instruction.json else [*state.shell, script]
-        self.network = instruction.flag("network") or shop.request.network
-        if self.network not in ("default", "host", "none"):
-            raise BuildError(f"unsupported network mode {self.network!r}", "default, host, none")
-        self.security = instruction.flag("security") or "sandbox"
-        if self.security not in ("sandbox", "insecure"):
-            raise BuildError(f"unsupported security mode {self.security!r}", "sandbox")
-        if self.security == "insecure":
-            raise Unsupported(
-                f"line {instruction.first_line}: RUN --security=insecure is not built by oakum",
-                "do what needs it outside of the build",
-            )
-        self.mounts: list[Mount] = [
-            parse_mount(flag.value or "", expand)
-            for flag in instruction.flags
-            if flag.name == "mount"
-        ]
-        self.arguments = {n: state.env.get(n, value or "") for n, value in state.args.items()}
-        self.env = {**_given_proxies(shop.request.build_args), **state.env}
-
-    def history(self, state: StageState) -> str:
-        """The history line, as BuildKit writes it."""
-        prefix = ""
-        if self.arguments:
-            pairs = " ".join(f"{k}={v}" for k, v in self.arguments.items())
-            prefix = f"|{len(self.arguments)} {pairs} "
-        return f"RUN {prefix}{' '.join(self.argv)} # buildkit"
-
-
-def _given_proxies(arguments: Mapping[str, str]) -> dict[str, str]:
-    """Proxies given as build arguments: a step sees them without ARG, in both spellings."""
-    found: dict[str, str] = {}
-    for name in sorted(PROXY_ARGS):
-        if name in arguments:
-            found[name.upper()] = found[name.lower()] = arguments[name]
-    return found
-
-
-def script_of(instruction: Instruction) -> tuple[str, Heredoc | None]:
-    """The shell text of a RUN in shell form, its heredocs included as the shell wants them.
-
-    A heredoc that is the whole script and names its interpreter is a program of its own, and comes
-    as the second value.
-    """
-    text = instruction.arguments[0] if instruction.arguments else ""
-    if instruction.json or not instruction.heredocs:
-        return text, None
-    first = instruction.heredocs[0]
-    if heredoc_marker(text.strip()) is not None:
-        program = first if first.text.startswith("#!") else None
-        return (f"{_PIPES}/{first.name}" if program else first.text), program
-    parts = [text]
-    for heredoc in instruction.heredocs:
-        parts.append(f"\n{heredoc.content}{heredoc.name}")
-    return "".join(parts), None
 
 
 def run_instruction(
@@ -134,7 +56,7 @@ def run_instruction(
 ) -> Found:
     """Carry out a RUN, or take its layer from the cache."""
     began = time.monotonic()
-    run = _Run(shop, state, instruction, expand)
+    run = RunCommand(shop, state, instruction, expand)
     mark = run_mark(instruction)
     entry = _entry(shop, stage, number, mark)
     pins = entry.packages if entry else None
@@ -143,9 +65,8 @@ def run_instruction(
     promised = pins if entry and entry.command in ("", mark) else None
     sources = [mount_identity(shop, stages, mount) for mount in run.mounts]
     key = _key(shop, state, run, sources)
-    words = [*run.argv, *([run.program.text] if run.program else [])]
     hosts = shop.request.add_hosts
-    inputs = inputs_of_run(state, words, run.network, hosts, list(zip(run.mounts, sources)))
+    inputs = inputs_of_run(state, run.words, run.network, hosts, list(zip(run.mounts, sources)))
     recorded = entry.files if entry and promised is not None else {}
     why = ""
     if shop.uncached(stage):
@@ -169,20 +90,12 @@ def run_instruction(
     return Found(result, False, time.monotonic() - began, why, mark, key, inputs)
 
 
-def run_mark(instruction: Instruction) -> str:
-    """What a lock finds a RUN by when lines move: its words."""
-    if instruction.json:
-        return command_mark(" ".join(instruction.arguments))
-    script, program = script_of(instruction)
-    return command_mark(script if program is None else program.text)
-
-
 def _entry(shop: Workshop, stage: str, number: int, mark: str) -> LockedStep | None:
     lock = shop.request.lock
     return lock.step(stage, number, str(shop.request.platform), mark) if lock else None
 
 
-def _key(shop: Workshop, state: StageState, run: _Run, sources: Sequence[object]) -> str:
+def _key(shop: Workshop, state: StageState, run: RunCommand, sources: Sequence[object]) -> str:
     return identity(
         [
             "run",
@@ -216,7 +129,7 @@ def _execute(
     shop: Workshop,
     stages: Stages,
     state: StageState,
-    run: _Run,
+    run: RunCommand,
     promise: _Promise,
     stage: str,
 ) -> StepResult:
@@ -225,16 +138,17 @@ def _execute(
     replayed = recorded_files(shop, state, tree, promise.packages, promise.files)
     if replayed is None and not shop.request.offline:
         check_pins(shop, state, tree, run.instruction)
+    files = shop.files(state.stack.layers, tree)
     scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.scratch))
     upper = scratch / "kept" / "fs"
     upper.mkdir(parents=True)
     os.chmod(upper, 0o755)
     ahead = shop.layering.ahead(upper, scratch)
     try:
-        with _offer(shop, state, run, tree, scratch, replayed) as offer:
+        with _offer(shop, state, run, files, scratch, replayed) as offer:
             try:
                 status = _sandboxed(
-                    shop, stages, state, run, promise.pins, offer, tree, scratch, upper, stage
+                    shop, stages, state, run, promise.pins, offer, files, scratch, upper, stage
                 )
             except sandbox.CannotStart as error:
                 where = f"line {run.instruction.first_line}: {run.instruction.original[:300]}"
@@ -251,7 +165,7 @@ def _execute(
             known=ahead.stop() if ahead else {},
             quiet=shop.request.reproducible,
         )
-        packages = _changed_packages(shop, state, tree, upper)
+        packages = _changed_packages(files, upper)
         _check_lock(run.instruction, packages, promise.packages)
         if offer.configuration and (lacking := unrecorded(packages, offer.used)):
             shown = ", ".join(lacking[:4]) + (" …" if len(lacking) > 4 else "")
@@ -285,20 +199,21 @@ def _failed(instruction: Instruction, status: int, offer: Offer) -> BuildError:
 def _offer(
     shop: Workshop,
     state: StageState,
-    run: _Run,
-    tree: Tree,
+    run: RunCommand,
+    files: ImageTree,
     scratch: Path,
     replayed: Mapping[str, str] | None,
 ) -> contextlib.AbstractContextManager[Offer]:
     """What the step's apt is offered; nothing where there is no apt or no network."""
-    if run.network == "none" or tree.resolve(_APT) is None:
+    if run.network == "none" or files.tree.resolve(_APT) is None:
         return contextlib.nullcontext(Offer())
     return shop.step_downloads.offered(
-        shop.files(state.stack.layers, tree),
+        files,
         state.platform.debian_architecture(),
         run.env,
         scratch,
         replayed,
+        with_lists=any("apt" in word for word in run.words),
     )
 
 
@@ -306,15 +221,14 @@ def _sandboxed(
     shop: Workshop,
     stages: Stages,
     state: StageState,
-    run: _Run,
+    run: RunCommand,
     locked: Mapping[str, str] | None,
     offer: Offer,
-    tree: Tree,
+    files: ImageTree,
     scratch: Path,
     upper: Path,
     stage: str,
 ) -> int:
-    files = shop.files(state.stack.layers, tree)
     user = sandbox.resolve_user(
         state.user or None, files.read("etc/passwd"), files.read("etc/group")
     )
@@ -368,7 +282,7 @@ def _sandboxed(
     return status
 
 
-def _program_mounts(run: _Run, scratch: Path) -> list[sandbox.Mount]:
+def _program_mounts(run: RunCommand, scratch: Path) -> list[sandbox.Mount]:
     """A heredoc that is a program, as a file in the step."""
     if run.program is None:
         return []
@@ -377,7 +291,7 @@ def _program_mounts(run: _Run, scratch: Path) -> list[sandbox.Mount]:
     file = pipes / run.program.name
     file.write_bytes(run.program.text.encode("utf-8", "surrogateescape"))
     file.chmod(0o755)
-    return [sandbox.Mount("bind", _PIPES, pipes, True)]
+    return [sandbox.Mount("bind", PIPES, pipes, True)]
 
 
 def _keep_kernels_directories(tree: Tree, upper: Path) -> None:
@@ -414,7 +328,7 @@ def _offered(
 
 
 def _environment(
-    run: _Run, home: str, offered: Mapping[str, bytes], extra: MountedStep
+    run: RunCommand, home: str, offered: Mapping[str, bytes], extra: MountedStep
 ) -> dict[str, str]:
     env = dict(run.env)
     for pair in sandbox.proxy_environment(os.environ):
@@ -427,13 +341,12 @@ def _environment(
     return env
 
 
-def _changed_packages(shop: Workshop, state: StageState, tree: Tree, upper: Path) -> dict[str, str]:
+def _changed_packages(files: ImageTree, upper: Path) -> dict[str, str]:
     """What the step did to dpkg's database: new versions, and "" for what it removed."""
     place = upper / STATUS
     if not place.is_file() or any(one.is_symlink() for one in (place, *place.parents[:3])):
         return {}
-    before = shop.files(state.stack.layers, tree).read(STATUS)
-    return changed_packages(before, place.read_bytes())
+    return changed_packages(files.read(STATUS), place.read_bytes())
 
 
 def changed_packages(before: bytes | None, after: bytes) -> dict[str, str]:

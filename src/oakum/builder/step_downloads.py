@@ -82,14 +82,17 @@ class StepDownloads:
         env: Mapping[str, str],
         scratch: Path,
         recorded: Mapping[str, str] | None,
+        *,
+        with_lists: bool,
     ) -> Iterator[Offer]:
         """The offer to a step in an image of these files.
 
         With `recorded` (URL → SHA-256) nothing but those files can be had; then, and when the build
-        is offline, no archive is asked.
+        is offline, no archive is asked.  `with_lists` says whether apt gets lists to begin with,
+        which all have to be checked first.
         """
-        from oakum.repository.archive_proxy import Upstream
-        from oakum.repository.seeds import SignedFiles, seed_lists
+        from oakum.repository.archive_session import Upstream
+        from oakum.repository.seeds import Seeds, SignedFiles, seed_lists
 
         reached = {**{n: v for n, v in os.environ.items() if n.lower().endswith("_proxy")}, **env}
         hosts = dict(self._request.add_hosts)
@@ -99,7 +102,9 @@ class StepDownloads:
         with self._listening().session(upstream) as (session, url):
             lists = scratch / "lists"
             lists.mkdir()
-            seeds = seed_lists(files, architecture, self.files, session.served, lists)
+            seeds = Seeds()
+            if with_lists:
+                seeds = seed_lists(files, architecture, self.files, session.served, lists)
             session.signed = SignedFiles(seeds, self._indexes)
             own = env.get("APT_CONFIG", "")
             tls = reached.get("https_proxy") or reached.get("HTTPS_PROXY") or "DIRECT"
