@@ -38,6 +38,17 @@ def test_a_killed_process_leaves_what_the_next_one_finds(store: Store) -> None:
     assert check_store(store).outcome == "nothing-to-do"
 
 
+def test_a_store_that_is_being_made_leaves_no_file_of_its_own_beside_scratches(
+    tmp_path: Path,
+) -> None:
+    """A file in ``tmp`` belongs to nobody: a kill while the version was written left one."""
+    with Store(tmp_path / "new") as store:
+        (store.root / "tmp" / "half").write_bytes(b"1")
+        store.clean_abandoned()
+        assert not (store.root / "tmp" / "half").exists()
+        assert (store.root / "version").read_bytes() == b"1"
+
+
 def test_a_scratch_is_never_seen_before_its_owner_has_locked_it(tmp_path: Path) -> None:
     root = tmp_path / "store"
     with Store(root) as store:

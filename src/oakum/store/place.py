@@ -74,6 +74,11 @@ class Place:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._lock = -1
+        self._scratch: Path | None = None
+        self._scratch_lock = -1
+        self._closed = False
+        self._closing = threading.Lock()
         with guarded(f"open the store {root}"):
             root.mkdir(parents=True, exist_ok=True)
             for part in ("blobs/sha256", "names", "records", "snapshots", "cache", "tmp"):
@@ -84,15 +89,11 @@ class Place:
             self._check_version()
             self._lock = os.open(root / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_SH)
-        self._scratch: Path | None = None
-        self._scratch_lock = -1
-        self._closed = False
-        self._closing = threading.Lock()
 
     def _check_version(self) -> None:
         path = self.root / "version"
         if not path.exists():
-            write_atomically(path, VERSION.encode(), self.root / "tmp")
+            write_atomically(path, VERSION.encode(), self.scratch)
         elif (found := path.read_bytes().decode("utf-8", "replace").strip()) != VERSION:
             raise StoreError(
                 f"{self.root} is a store of version {found[:20]!r}, this oakum reads {VERSION}",
@@ -131,11 +132,8 @@ class Place:
             return False
         try:
             handle = os.open(path / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return True
-        except NotADirectoryError:
-            # The version file of a store that is being made is written without a scratch.
-            return _older_than(path, 60.0)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -243,15 +241,6 @@ def _items(directory: bytes) -> list[os.DirEntry[bytes]]:
             return list(found)
     except OSError:
         return []
-
-
-def _older_than(path: Path, seconds: float) -> bool:
-    import time
-
-    try:
-        return path.stat().st_mtime < time.time() - seconds
-    except OSError:
-        return False
 
 
 def write_atomically(path: Path, data: bytes, scratch: Path) -> None:
