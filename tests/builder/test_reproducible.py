@@ -191,6 +191,31 @@ def test_nothing_is_pushed_when_builds_differ(
     assert oakum("pull", f"docker://{name}", "-q").code == 1
 
 
+def test_each_of_several_platforms_is_built_again(oakum: Oakum, context: Context) -> None:
+    place = context.write_all("FROM scratch", "COPY busybox /busybox")
+    both = "linux/amd64,linux/arm64"
+    words = ("--platform", both, "-t", "app:1", "--verify-reproducible", "--format", "json", "-q")
+    document = oakum.done("build", place, *words).document
+    checked = document["reproducibility"]
+    assert [(one["platform"], one["identical"]) for one in checked] == [
+        ("linux/amd64", True),
+        ("linux/arm64", True),
+    ]
+    [named] = oakum.done("images", "--format", "json").document["images"]
+    assert named["digest"] == document["digest"]
+
+
+def test_nothing_is_left_mounted_when_the_second_build_fails(
+    oakum: Oakum, context: Context
+) -> None:
+    place = context.write("RUN test $(hostname) = buildkitsandbox")
+    ended = oakum("build", place, "-t", "app:1", "--verify-reproducible", "-q")
+    assert ended.code == 1 and "the step failed" in ended.complaint[0]
+    assert oakum.done("images", "--format", "json").document["images"] == []
+    assert str(oakum.store) not in Path("/proc/mounts").read_text()
+    assert list((oakum.store / "tmp").glob("*/second-build")) == []
+
+
 def test_a_step_sees_one_processor_the_second_time(oakum: Oakum, context: Context) -> None:
     place = context.write("RUN nproc > /count")
     ended = oakum("build", place, "--verify-reproducible", "-q", "--format", "json")

@@ -30,7 +30,7 @@ def copied_root(lowers: Sequence[Path], upper: Path, target: Path) -> Iterator[P
     """`lowers` (the lowest first) merged in the empty directory `target`.
 
     On leaving, what was changed in `target` is moved to the empty directory `upper`, which is
-    then the same changeset as that of an overlay.  Two things differ: names of one inode in a
+    then the changeset that an overlay gives.  Two things differ: names of one inode in a
     lower layer stay linked, so a change through one of them is a change of all; and a directory
     that took the place of another one has whiteouts for what is gone, where an overlay makes it
     opaque (inode numbers are used again, so nothing tells the two apart).
