@@ -106,7 +106,8 @@ def real_files(world: World) -> dict[str, Samples]:
         for tool in world.builders:
             place = world.context("real")
             hold(reference_root(), place / "root.tar")
-            into = "for n in 1 2 3; do mkdir /copy-$n && tar -xf /root.tar -C /copy-$n; done"
+            unpack = "mkdir /copy-$n && tar -xf /root.tar --exclude=./dev -C /copy-$n"
+            into = f"for n in 1 2 3; do {unpack}; done"
             lines = ["COPY root.tar /root.tar", f"RUN {into} # {number}"]
             _dockerfile(world, place, *lines)
             tag = f"{world.registry.host}/{tool.name}/real:1"

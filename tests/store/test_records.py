@@ -58,3 +58,39 @@ def test_a_key_stays_inside_its_kind(store: Store, key: str) -> None:
     store.records.put("kind", key, b"body")
     assert store.records.path("kind", key).parents[1] == store.root / "records" / "kind"
     assert store.records.get("kind", key) == b"body"
+
+
+def test_a_decoded_record_is_decoded_again_when_it_changed(store: Store) -> None:
+    decoded: list[bytes] = []
+
+    def decode(body: bytes) -> bytes:
+        decoded.append(body)
+        return body[::-1]
+
+    assert store.records.decoded("kind", KEY, decode) is None
+    store.records.put("kind", KEY, b"one")
+    assert [store.records.decoded("kind", KEY, decode) for _ in range(3)] == [b"eno"] * 3
+    assert store.records.touch("kind", KEY)
+    assert store.records.decoded("kind", KEY, decode) == b"eno" and decoded == [b"one"]
+    store.records.put("kind", KEY, b"two")
+    assert store.records.decoded("kind", KEY, decode) == b"owt"
+    store.records.path("kind", KEY).write_bytes(b"damaged, and as absent as any")
+    assert store.records.decoded("kind", KEY, decode) is None
+    store.records.remove("kind", KEY)
+    assert store.records.decoded("kind", KEY, decode) is None and decoded == [b"one", b"two"]
+
+
+def test_decoded_records_make_room_for_others(store: Store) -> None:
+    decoded: list[bytes] = []
+
+    def decode(body: bytes) -> bytes:
+        decoded.append(body[:1])
+        return body
+
+    for name in (b"a", b"b"):
+        store.records.put("kind", name.decode() * 8, name * 100)
+    for name in ("a", "a", "b", "a"):
+        store.records.decoded("kind", name * 8, decode, growth=400_000)
+    assert decoded == [b"a", b"b", b"a"]
+    store.records.decoded("kind", "a" * 8, decode, growth=4_000_000)
+    assert len(decoded) == 3

@@ -107,6 +107,27 @@ def test_layers_may_be_applied_in_two_goes(stack: list[list[Entry]], at: int) ->
     assert kinds(tree) == kinds(flat(stack)) and tree.layers == len(stack)
 
 
+@settings(max_examples=150)
+@given(stacks, layers(), layers())
+def test_a_tree_with_one_more_layer_leaves_the_one_below_as_it_was(
+    stack: list[list[Entry]], one: list[Entry], other: list[Entry]
+) -> None:
+    below = flat(stack)
+    before = seen(below)
+    made = [below.plus(LayerIndex("", 0, tuple(entries))) for entries in (one, other)]
+    further = made[0].plus(LayerIndex("", 0, tuple(other)))
+    assert seen(below) == before
+    assert [seen(tree) for tree in made] == [seen(flat([*stack, each])) for each in (one, other)]
+    assert seen(further) == seen(flat([*stack, one, other]))
+
+
+def seen(tree: Tree) -> list[tuple[object, ...]]:
+    """Everything that a tree tells."""
+    nodes = [(b"", tree.root), *tree.walk()]
+    told = [(path, node.entry, node.layer, node.file) for path, node in nodes]
+    return [*told, (tree.layers,)]
+
+
 @settings(max_examples=100)
 @given(layers(), st.randoms(use_true_random=False))
 def test_a_whiteout_works_wherever_it_stands_in_its_layer(

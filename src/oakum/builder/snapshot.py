@@ -23,6 +23,8 @@ from oakum.oci import Descriptor, Digest, chain_ids
 from oakum.store import Store, discard, guarded
 from oakum.tree import Tree
 
+_MOST_TREES = 8
+
 Fetch = Callable[[Sequence[Layer]], None]
 
 
@@ -41,6 +43,8 @@ class Snapshots:
         self._told = told
         self._user_namespace = in_user_namespace()
         self._lock = threading.Lock()
+        self._trees: dict[tuple[Digest, ...], Tree] = {}
+        """The trees that were of use last, the latest at the end."""
         self._chosen: tuple[Snapshotter, str] | None = None
 
     @property
@@ -71,11 +75,32 @@ class Snapshots:
         return [index_blob(self._store, layer.descriptor, layer.diff_id) for layer in layers]
 
     def tree(self, layers: Sequence[Layer]) -> Tree:
-        """The merged view of a stack, whose layers need not be here if others tell of them."""
-        here = [known_index(self._store, x.diff_id) or self._told(x.diff_id) for x in layers]
-        if any(index is None for index in here):
-            return Tree.of(self.indexes(layers))
-        return Tree.of([index for index in here if index is not None])
+        """The merged view of a stack, whose layers need not be here if others tell of them.
+
+        Others may have the same one: it is not to be changed.
+        """
+        stack = tuple(layer.diff_id for layer in layers)
+        with self._lock:
+            below = max(
+                (known for known in self._trees if known == stack[: len(known)]),
+                key=len,
+                default=(),
+            )
+            tree = self._trees.pop(below, Tree())
+            if below:
+                self._trees[below] = tree
+        if below == stack:
+            return tree
+        missing = layers[len(below) :]
+        here = [known_index(self._store, x.diff_id) or self._told(x.diff_id) for x in missing]
+        for index in self.indexes(missing) if None in here else here:
+            assert index is not None
+            tree = tree.plus(index)
+        with self._lock:
+            self._trees[stack] = tree
+            while len(self._trees) > _MOST_TREES:
+                del self._trees[next(iter(self._trees))]
+        return tree
 
     def directories(self, layers: Sequence[Layer]) -> list[Path]:
         """A directory for every layer of the stack, unpacked side by side where need be."""

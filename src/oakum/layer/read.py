@@ -120,14 +120,16 @@ def remember_layer(store: Store, index: LayerIndex, kept: dict[bytes, bytes]) ->
 
 def known_index(store: Store, diff_id: Digest) -> LayerIndex | None:
     """The index of a layer that was read before, or None."""
-    raw = store.records.get(f"index-{INDEX_VERSION}", diff_id)
-    return decode_index(raw) if raw else None
+    return store.records.decoded(f"index-{INDEX_VERSION}", diff_id, decode_index, growth=4)
 
 
 def known_kept(store: Store, diff_id: Digest) -> dict[bytes, bytes]:
     """The kept files of a layer that was read before; empty when there are none."""
-    raw = store.records.get(f"kept-{INDEX_VERSION}", diff_id)
-    return msgspec.msgpack.decode(raw, type=dict[bytes, bytes]) if raw else {}
+    return store.records.decoded(f"kept-{INDEX_VERSION}", diff_id, _decode_kept) or {}
+
+
+def _decode_kept(raw: bytes) -> dict[bytes, bytes]:
+    return msgspec.msgpack.decode(raw, type=dict[bytes, bytes])
 
 
 def index_blob(store: Store, descriptor: Descriptor, expected: Digest | None) -> LayerIndex:

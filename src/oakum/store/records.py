@@ -9,12 +9,17 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
+from oakum.store.memo import Memo
 from oakum.store.place import Place, guarded
 
 _CHECK = 16
+_MOST_DECODED = 64 << 20
+
+Decoded = TypeVar("Decoded")
 
 
 class Records:
@@ -23,6 +28,7 @@ class Records:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._directory = place.root / "records"
+        self._memo = Memo(_MOST_DECODED)
 
     def path(self, kind: str, key: str) -> Path:
         """Where the record is or would be; `key` is hexadecimal or a digest."""
@@ -36,6 +42,29 @@ class Records:
         except OSError:
             return None
         return _body(raw)
+
+    def decoded(
+        self, kind: str, key: str, decode: Callable[[bytes], Decoded | None], growth: int = 1
+    ) -> Decoded | None:
+        """What `decode` makes of the record's bytes; None when it is absent or damaged.
+
+        The same object is given again while the record is the same: nobody may change it.
+        `growth` is how much more memory it takes, about, than the record has bytes.
+        """
+        try:
+            with self.path(kind, key).open("rb") as file:
+                info = os.fstat(file.fileno())
+                known: Decoded | None = self._memo.get((kind, key), info)
+                if known is not None:
+                    return known
+                raw = file.read()
+        except OSError:
+            return None
+        body = _body(raw)
+        made = None if body is None else decode(body)
+        if made is not None:
+            self._memo.put((kind, key), info, growth * len(raw), made)
+        return made
 
     def put(self, kind: str, key: str, body: bytes) -> None:
         """Keep the record, replacing an older one, atomically.
@@ -63,8 +92,11 @@ class Records:
 
     def touch(self, kind: str, key: str) -> bool:
         """Note that the record is of use now; whether it is there."""
+        path = self.path(kind, key)
         try:
-            os.utime(self.path(kind, key))
+            before = path.stat()
+            os.utime(path)
+            self._memo.renew((kind, key), before, path.stat())
         except OSError:
             return False
         return True

@@ -17,22 +17,34 @@ _MISSING_DIRECTORY = Entry(b"", Kind.DIRECTORY)
 class Node:
     """A path of a tree: its entry, the number of the layer that put it there, what is below."""
 
-    __slots__ = ("children", "entry", "file", "layer")
+    __slots__ = ("children", "entry", "file", "layer", "owner")
 
-    def __init__(self, entry: Entry, layer: int, file: Entry | None = None) -> None:
+    def __init__(
+        self, entry: Entry, layer: int, file: Entry | None = None, owner: object = None
+    ) -> None:
         self.entry = entry
         self.layer = layer
+        self.owner = owner
+        """What tells the tree that made the node, and may change it, from those that share it."""
         self.file = entry if entry.kind is Kind.FILE else file
         """The entry that has the content: a hard link's is that of the file which it named when
         its layer was made, whatever became of that path in later layers."""
         self.children: dict[bytes, Node] | None = {} if entry.kind is Kind.DIRECTORY else None
+
+    def copied(self, owner: object) -> Node:
+        """A directory's node with the same below it, for another tree."""
+        assert self.children is not None
+        node = Node(self.entry, self.layer, owner=owner)
+        node.children = self.children.copy()
+        return node
 
 
 class Tree:
     """``flat(stack)``: what a container that starts from these layers would see."""
 
     def __init__(self) -> None:
-        self.root = Node(_MISSING_DIRECTORY, -1)
+        self._owner = object()
+        self.root = Node(_MISSING_DIRECTORY, -1, owner=self._owner)
         self.layers = 0
 
     @classmethod
@@ -41,6 +53,14 @@ class Tree:
         tree = cls()
         for index in indexes:
             tree.apply(index.entries)
+        return tree
+
+    def plus(self, index: LayerIndex) -> Tree:
+        """The tree with one more layer on top; shares what that layer leaves alone."""
+        tree = Tree()
+        tree.root = self.root.copied(tree._owner)
+        tree.layers = self.layers
+        tree.apply(index.entries)
         return tree
 
     def apply(self, entries: Sequence[Entry]) -> None:
@@ -71,13 +91,19 @@ class Tree:
             node.children.pop(name, None)
 
     def _directory(self, path: bytes, number: int) -> dict[bytes, Node]:
-        """What is in the directory at `path`, which is made where there is none."""
+        """What is in the directory at `path`, which is made where there is none.
+
+        This tree's own afterwards, as is the way to it.
+        """
         node = self.root
         for part in path.split(b"/") if path else ():
             assert node.children is not None
             child = node.children.get(part)
             if child is None or child.children is None:
-                child = Node(_MISSING_DIRECTORY, number)
+                child = Node(_MISSING_DIRECTORY, number, owner=self._owner)
+                node.children[part] = child
+            elif child.owner is not self._owner:
+                child = child.copied(self._owner)
                 node.children[part] = child
             node = child
         assert node.children is not None
@@ -104,6 +130,8 @@ class Tree:
         children = self._directory(parent, number)
         there = children.get(name)
         if there is not None and there.children is not None and entry.kind is Kind.DIRECTORY:
+            if there.owner is not self._owner:
+                there = children[name] = there.copied(self._owner)
             there.entry, there.layer = entry, number
         else:
             children[name] = self._made(entry, number)
@@ -111,7 +139,7 @@ class Tree:
     def _made(self, entry: Entry, number: int) -> Node:
         target = self._find(entry.link) if entry.kind is Kind.HARDLINK else None
         if target is None or target.layer != number or target.children is not None:
-            return Node(entry, number)
+            return Node(entry, number, owner=self._owner)
         if target.file is None:
             # GNU tar links symlinks and devices too.
             return Node(msgspec.structs.replace(target.entry, path=entry.path), number)
