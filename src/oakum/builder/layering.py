@@ -13,7 +13,8 @@ from oakum.builder.changes import changed_only, unfold
 from oakum.builder.noise import quieten
 from oakum.builder.stack import layer_content
 from oakum.errors import BuildError
-from oakum.layer import Entry, Kind, Layer, LayerWriter, Members, known_index
+from oakum.layer import Entry, Kind, Layer, LayerWriter
+from oakum.layer.blocks import Blocks
 from oakum.layer.disk import DiskEntry, file_content, read_directory
 from oakum.oci import Compression
 from oakum.store import Store, guarded
@@ -37,7 +38,7 @@ class Layering:
     def write(
         self,
         entries: Iterable[tuple[Entry, Callable[[], Iterator[bytes]] | None]],
-        known: Mapping[bytes, Members] = {},
+        known: Mapping[bytes, Blocks] = {},
     ) -> tuple[Layer, str]:
         """A layer of these entries, each with the way to open its content; and its identity.
 
@@ -47,20 +48,20 @@ class Layering:
             writer = LayerWriter(self._store, blob, self._compression, self._pool)
             for entry, opened in entries:
                 try:
-                    writer.add(entry, opened() if opened else (), known.get(entry.path))
+                    blocks = known.get(entry.path)
+                    writer.add(entry, opened() if opened else (), blocks.member if blocks else None)
                 except FileNotFoundError as error:
                     raise BuildError(
                         f"{os.fsdecode(entry.path)} vanished while it was read",
                         "let nothing else change the sources during a build",
                     ) from error
             layer = writer.finish()
-        index = known_index(self._store, layer.diff_id)
-        assert index is not None
-        return layer, layer_content(index)
+        assert writer.index is not None
+        return layer, layer_content(writer.index)
 
     def ahead(self, upper: Path, scratch: Path) -> Ahead | None:
         """What compresses a step's large files while it runs, where the format allows that."""
-        return Ahead(upper, scratch) if self._compression is Compression.GZIP else None
+        return Ahead(self._store, upper, scratch) if self._compression is Compression.GZIP else None
 
     def of_upper(
         self,
@@ -69,7 +70,7 @@ class Layering:
         epoch: int,
         *,
         marked: bool = False,
-        known: Mapping[bytes, Members] = {},
+        known: Mapping[bytes, Blocks] = {},
         quiet: bool = False,
     ) -> tuple[Layer, str]:
         """The layer of a step's upper directory on `below`; nothing in it is newer than `epoch`.

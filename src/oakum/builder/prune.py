@@ -16,6 +16,7 @@ from oakum.builder.cache import CACHE_VERSION, LAYER_RECORD, StepResult
 from oakum.builder.cache_mounts import CacheMount, cache_mounts, remove_cache_mount
 from oakum.builder.memory import INPUTS
 from oakum.errors import InvalidImage, NotFound
+from oakum.layer.blocks import forget_blocks
 from oakum.layer.read import INDEX_VERSION
 from oakum.oci import Descriptor, Digest, Index
 from oakum.store import Store, discard, disk_bytes, guarded, usage
@@ -247,6 +248,7 @@ class _Pruning:
         self.counts["blobs"] += _prune_blobs(self.store, blobs)
         self.counts["snapshots"] += _prune_snapshots(self.store, diff_ids)
         _prune_indexes(self.store, diff_ids)
+        forget_blocks(self.store)
 
 
 def kept_results(store: Store) -> Iterator[tuple[str, StepResult]]:

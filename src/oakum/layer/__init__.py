@@ -2,7 +2,7 @@
 
 from oakum.layer.entry import Entry, Kind, LayerIndex, content_identity
 from oakum.layer.read import IndexingTee, index_blob, known_index, known_kept, read_layer
-from oakum.layer.write import Layer, LayerWriter, Members, sort_key
+from oakum.layer.write import Layer, LayerWriter, sort_key
 
 __all__ = [
     "Entry",
@@ -11,7 +11,6 @@ __all__ = [
     "Layer",
     "LayerIndex",
     "LayerWriter",
-    "Members",
     "content_identity",
     "index_blob",
     "known_index",

@@ -3,29 +3,34 @@
 gzip is written as independent members of at most one mebibyte each: they compress side by side on
 all processors, and any reader that follows RFC 1952 (members may be concatenated) reads them.  The
 content of a large file begins a member, so that its members depend on the file alone.  The
-compressor is libdeflate at a fixed level, so the same bytes always give the same blob.
+compressor is libdeflate at a fixed level, so the same bytes always give the same blob.  What does
+not get smaller is stored as it is.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from queue import Empty, Queue
 from threading import Event, Thread
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from oakum.errors import InvalidImage
+from oakum.layer.blocks import GZIP_LEVEL, Known, Place, checked
 from oakum.layer.frames import ZSTD_MAGIC, ZstdFrames, is_skippable
 from oakum.oci import Compression
 
-GZIP_LEVEL = 3
 ZSTD_LEVEL = 3
 BLOCK = 1 << 20
 """Bytes in a gzip member, and the unit in which layers are passed on."""
 MAX_ZSTD_WINDOW = 1 << 27
 _LEAST_PORTION = 512
+_SAMPLES = 8
+_SAMPLE = 4096
+_DENSE = 0.97
 
 
 class Readable(Protocol):
@@ -172,10 +177,22 @@ class Compressor(Protocol):
     def cut(self) -> None:
         """What follows begins anew, where the format has independent parts."""
 
-    def put(self, block: bytes, member: bytes) -> None:
-        """A whole block, whose gzip member is known; only behind a `cut` or another whole block."""
+    def block(self, block: bytes, known: Known, places: list[Place]) -> None:
+        """A whole block, whose gzip member may be `known`; behind a `cut` or another block.
+
+        `places` gets the place of its member, in the end, where it is worth to be known.
+        """
 
     def finish(self) -> None: ...
+
+
+class _Made(NamedTuple):
+    """A gzip member."""
+
+    member: bytes
+    block: bytes
+    """SHA-256 of what it holds; empty when it is not to be found again."""
+    check: int
 
 
 class _GzipMembers:
@@ -185,7 +202,8 @@ class _GzipMembers:
         self._sink = sink
         self._pool = pool
         self._buffer = bytearray()
-        self._waiting: deque[Future[bytes]] = deque()
+        self._waiting: deque[tuple[Future[_Made], list[Place]]] = deque()
+        self._written = 0
         self._any = False
 
     def write(self, data: bytes) -> None:
@@ -199,32 +217,65 @@ class _GzipMembers:
             self._submit(bytes(self._buffer))
             self._buffer.clear()
 
-    def put(self, block: bytes, member: bytes) -> None:
-        done: Future[bytes] = Future()
-        done.set_result(member)
-        self._queue(done)
+    def block(self, block: bytes, known: Known, places: list[Place]) -> None:
+        self._queue(self._pool.submit(_findable, block, known), places)
 
     def _submit(self, block: bytes) -> None:
-        self._queue(self._pool.submit(gzip_member, block))
+        self._queue(self._pool.submit(_unfindable, block), [])
 
-    def _queue(self, member: Future[bytes]) -> None:
+    def _queue(self, member: Future[_Made], places: list[Place]) -> None:
         self._any = True
-        self._waiting.append(member)
-        while len(self._waiting) > 16 or (self._waiting and self._waiting[0].done()):
-            self._sink.write(self._waiting.popleft().result())
+        self._waiting.append((member, places))
+        while len(self._waiting) > 16 or (self._waiting and self._waiting[0][0].done()):
+            self._put_next()
+
+    def _put_next(self) -> None:
+        future, places = self._waiting.popleft()
+        made = future.result()
+        self._sink.write(made.member)
+        if made.block:
+            places.append(Place(made.block, self._written, len(made.member), made.check))
+        self._written += len(made.member)
 
     def finish(self) -> None:
         if self._buffer or not self._any:
             self._submit(bytes(self._buffer))
         while self._waiting:
-            self._sink.write(self._waiting.popleft().result())
+            self._put_next()
+
+
+def _unfindable(block: bytes) -> _Made:
+    return _Made(gzip_member(block), b"", 0)
+
+
+def _findable(block: bytes, known: Known) -> _Made:
+    if is_dense(block):
+        return _Made(_compressed(block, 0), b"", 0)
+    digest = hashlib.sha256(block).digest()
+    member = known(digest) or _compressed(block, GZIP_LEVEL)
+    return _Made(member, digest, checked(member))
 
 
 def gzip_member(block: bytes) -> bytes:
     """A block as a gzip member of its own."""
+    return _compressed(block, 0 if is_dense(block) else GZIP_LEVEL)
+
+
+def _compressed(block: bytes, level: int) -> bytes:
     import deflate
 
-    return bytes(deflate.gzip_compress(block, GZIP_LEVEL))
+    return bytes(deflate.gzip_compress(block, level))
+
+
+def is_dense(block: bytes) -> bool:
+    """Whether a block is stored as it is, since samples of it hardly get smaller."""
+    if len(block) < 2 * _SAMPLES * _SAMPLE:
+        return False
+    import deflate
+
+    step = (len(block) - _SAMPLE) // (_SAMPLES - 1)
+    samples = b"".join(block[n * step : n * step + _SAMPLE] for n in range(_SAMPLES))
+    return len(deflate.deflate_compress(samples, 1)) > _DENSE * len(samples)
 
 
 class _ZstdFrame:
@@ -240,7 +291,7 @@ class _ZstdFrame:
     def cut(self) -> None:
         return
 
-    def put(self, block: bytes, member: bytes) -> None:
+    def block(self, block: bytes, known: Known, places: list[Place]) -> None:
         self.write(block)
 
     def finish(self) -> None:
@@ -257,7 +308,7 @@ class _Uncompressed:
     def cut(self) -> None:
         return
 
-    def put(self, block: bytes, member: bytes) -> None:
+    def block(self, block: bytes, known: Known, places: list[Place]) -> None:
         self.write(block)
 
     def finish(self) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
 
 from oakum.errors import InvalidImage
+from oakum.layer.blocks import EarlierBlocks, Known, Place, remember_blocks
 from oakum.layer.compression import BLOCK, compressor
 from oakum.layer.entry import Entry, Kind, LayerIndex
 from oakum.layer.paths import OPAQUE, WHITEOUT, marked_name
@@ -155,29 +155,6 @@ def _pax_record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (length, key, value)
 
 
-class Members:
-    """The first blocks of a file, compressed before the layer is written."""
-
-    def __init__(self, handle: int, identity: tuple[int, ...]) -> None:
-        self.identity = identity
-        """What told the file from an earlier state of it."""
-        self.places: list[tuple[int, int]] = []
-        """Offset and size of each block's gzip member in the file `handle`."""
-        self._handle = handle
-
-    def member(self, number: int, block: bytes) -> bytes:
-        """The member of a block, by its number; empty when there is none of these bytes."""
-        from isal import isal_zlib
-
-        if number >= len(self.places) or len(block) != BLOCK:
-            return b""
-        offset, size = self.places[number]
-        member = os.pread(self._handle, size, offset)
-        # A gzip member ends with the CRC and the size of what it holds (RFC 1952).
-        checks = (isal_zlib.crc32(block), len(block))
-        return member if struct.unpack("<II", member[-8:]) == checks else b""
-
-
 def _exactly(content: Iterable[bytes], size: int) -> Iterator[bytes]:
     """`size` bytes of the content, in blocks when it is large.
 
@@ -222,16 +199,16 @@ class LayerWriter:
         self._size = 0
         self._entries: list[Entry] = []
         self._kept: dict[bytes, bytes] = {}
+        self._places: dict[bytes, list[Place]] = {}
+        self.index: LayerIndex | None = None
+        """The layer's index, once it is finished."""
 
-    def add(
-        self, entry: Entry, content: Iterable[bytes] = (), members: Members | None = None
-    ) -> Entry:
+    def add(self, entry: Entry, content: Iterable[bytes] = (), known: Known | None = None) -> Entry:
         """Append an entry; a file's size must be its content's.  Returns it as it was indexed.
 
-        `members` are blocks of the content that were compressed before; they are used as far as
-        the content is still the same.  `InvalidImage` for a name that archives take for the
-        removal of a directory or of the one above it, and for a layer that nobody would unpack
-        again (`max_layer_bytes`).
+        `known` has blocks of the content that were compressed before, besides those of earlier
+        layers.  `InvalidImage` for a name that archives take for the removal of a directory or of
+        the one above it, and for a layer that nobody would unpack again (`max_layer_bytes`).
         """
         if self._size + entry.size > max_layer_bytes():
             raise InvalidImage(
@@ -250,34 +227,34 @@ class LayerWriter:
         offset = self._size
         digest = b""
         if entry.kind is Kind.FILE:
-            digest = self._put_content(entry, content, members)
+            digest = self._put_content(entry, content, known)
         made = msgspec.structs.replace(entry, digest=digest, offset=offset)
         self._entries.append(made)
         return made
 
-    def _put_content(
-        self, entry: Entry, content: Iterable[bytes], members: Members | None
-    ) -> bytes:
+    def _put_content(self, entry: Entry, content: Iterable[bytes], known: Known | None) -> bytes:
         large = entry.size >= BLOCK
+        places: list[Place] = []
         if large:
             # A large file's members depend on nothing but the file.
             self._flush()
             self._compressor.cut()
+            known = self._known(entry.path, known)
+            self._places[entry.path] = places
         hasher = hashlib.sha256()
         hashed: Future[None] | None = None
         kept: list[bytes] | None = [] if is_kept(entry.path) and entry.size < 32 << 20 else None
-        for number, data in enumerate(_exactly(content, entry.size)):
+        for data in _exactly(content, entry.size):
             if hashed is not None:
                 hashed.result()
             if large:
                 hashed = self._pool.submit(hasher.update, data)
             else:
                 hasher.update(data)
-            member = members.member(number, data) if members is not None and large else b""
-            if member:
+            if known is not None and len(data) == BLOCK:
                 self._size += len(data)
+                self._compressor.block(data, known, places)
                 self._hasher.update(data)
-                self._compressor.put(data, member)
             else:
                 self._put(data)
             if kept is not None:
@@ -288,6 +265,13 @@ class LayerWriter:
         if kept is not None:
             self._kept[entry.path] = b"".join(kept)
         return hasher.digest()
+
+    def _known(self, path: bytes, known: Known | None) -> Known:
+        earlier = EarlierBlocks(self._store, path).member
+        if known is None:
+            return earlier
+        first = known
+        return lambda block: first(block) or earlier(block)
 
     def _put(self, data: bytes) -> None:
         self._size += len(data)
@@ -311,6 +295,8 @@ class LayerWriter:
         diff_id = Digest(f"sha256:{self._hasher.hexdigest()}")
         index = LayerIndex(diff_id, self._size, tuple(self._entries))
         remember_layer(self._store, index, self._kept)
+        remember_blocks(self._store, digest, self._places)
+        self.index = index
         self._store.remember_diff_id(digest, diff_id)
         kind = layer_media_type(self._compression)
         return Layer(Descriptor(kind, digest, size), diff_id, self._size)
