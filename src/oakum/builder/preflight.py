@@ -1,19 +1,22 @@
-"""Before a step runs: are the versions that it pins still in the archive?
+"""When a step begins: are the versions that it pins still in the archive?
 
-A pin that cannot be met is what breaks every pinned Dockerfile one day; it is told before
-anything runs, with the versions that exist.
+A pin that cannot be met is what breaks every pinned Dockerfile one day; it is told as soon as the
+archive's indexes are read, with the versions that exist.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from oakum.builder import sandbox
 from oakum.builder.state import StageState
 from oakum.builder.steps import Workshop, place_of
 from oakum.dockerfile import Instruction, Mention, allows
-from oakum.errors import BuildError, RepositoryError
+from oakum.errors import BuildError, OakumError, RepositoryError
 from oakum.packages import has_dpkg, parse_status
 from oakum.progress import Event
 from oakum.tree import ImageTree, Tree
@@ -42,14 +45,82 @@ _MAX_AGE = 300.0
 _SHOWN = 6
 
 
-def check_pins(shop: Workshop, state: StageState, tree: Tree, instruction: Instruction) -> None:
-    """`BuildError` when a pinned version is in none of the image's repositories.
+class PinCheck:
+    """Looks for pinned versions in the image's repositories while a step already runs.
 
     The step that is about to run is judged, and with it those behind it in its stage, as far as
     their sources are the same: a pin that nothing can meet is told before minutes go into what
     stands above it.  A step that changes the sources itself is not judged, and neither is one
     whose repositories cannot be read from here: it will speak for itself when it runs.
     """
+
+    def __init__(
+        self, shop: Workshop, state: StageState, tree: Tree, instruction: Instruction
+    ) -> None:
+        self._cancelled = shop.cancelled
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        files, wanted = _to_check(shop, state, tree, instruction)
+        if wanted:
+            self._thread = threading.Thread(
+                target=self._look, args=(shop, state, files, wanted), name="check pins"
+            )
+            self._thread.start()
+
+    def _look(
+        self, shop: Workshop, state: StageState, files: ImageTree, wanted: list[Mention]
+    ) -> None:
+        try:
+            # What was fetched a moment ago may lack what was published since.
+            if _missing(shop, state, files, wanted, _MAX_AGE):
+                self._error = _missing(shop, state, files, wanted, 0.0)
+        except BaseException as error:
+            self._error = error
+
+    def is_set(self) -> bool:
+        """Whether the step is of no use any more."""
+        return self._error is not None or self._cancelled.is_set()
+
+    def close(self) -> None:
+        """Wait for the end of it."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def finish(self) -> None:
+        """`BuildError` when a pinned version is in none of the image's repositories."""
+        self.close()
+        if self._error is not None:
+            raise self._error
+
+
+@contextlib.contextmanager
+def pins_checked(
+    shop: Workshop, state: StageState, tree: Tree, instruction: Instruction, *, wanted: bool
+) -> Iterator[sandbox.Cancelled]:
+    """A time in which a step runs and its pins are looked for, if that is `wanted`.
+
+    Gives what tells the step to end; `BuildError` at the end when a pinned version is in none of
+    the image's repositories, whatever became of the step.
+    """
+    if not wanted:
+        yield shop.cancelled
+        return
+    check = PinCheck(shop, state, tree, instruction)
+    try:
+        yield check
+    except OakumError:
+        check.finish()
+        raise
+    finally:
+        check.close()
+    check.finish()
+
+
+def _to_check(
+    shop: Workshop, state: StageState, tree: Tree, instruction: Instruction
+) -> tuple[ImageTree, list[Mention]]:
+    """The image's files, and the pinned versions that it lacks and nobody looked for yet."""
+    files = shop.files(state.stack.layers, tree)
     judged = _with_these_sources((instruction, *shop.following(instruction)))
     places = {place_of(one) for one in judged} - shop.judged
     mentions = [
@@ -60,21 +131,15 @@ def check_pins(shop: Workshop, state: StageState, tree: Tree, instruction: Instr
         and not _is_recorded(shop, mention)
     ]
     if not mentions:
-        return
+        return files, []
     # Once is enough: a step behind this one is judged again only where its sources may differ,
     # and then it was not judged here.
     shop.judged.update(places)
-    files = shop.files(state.stack.layers, tree)
     if not has_dpkg(files):
-        return
+        return files, []
     status = files.read("var/lib/dpkg/status")
     there = {(p.name, p.version) for p in parse_status(status or b"").values() if p.installed}
-    wanted = [m for m in mentions if (m.package, m.version) not in there]
-    if wanted and _missing(shop, state, files, wanted, _MAX_AGE):
-        # What was fetched a moment ago may lack what was published since.
-        error = _missing(shop, state, files, wanted, 0.0)
-        if error is not None:
-            raise error
+    return files, [m for m in mentions if (m.package, m.version) not in there]
 
 
 def _is_recorded(shop: Workshop, mention: Mention) -> bool:

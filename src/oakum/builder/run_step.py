@@ -17,7 +17,7 @@ from oakum.builder.lock_pins import apt_files, broken_promises
 from oakum.builder.memory import inputs_of_run
 from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
 from oakum.builder.noise import RULES
-from oakum.builder.preflight import check_pins, recorded_files
+from oakum.builder.preflight import pins_checked, recorded_files
 from oakum.builder.run_command import PIPES, RunCommand, run_mark
 from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.stack import identity
@@ -125,6 +125,21 @@ class _Promise(msgspec.Struct, frozen=True):
     """What it was installed from: URL → SHA-256."""
 
 
+class _Place(msgspec.Struct, frozen=True):
+    """Where a step runs."""
+
+    files: ImageTree
+    """The files that it begins with."""
+    scratch: Path
+    """A directory for the time that it takes."""
+    upper: Path
+    """Where its changes go."""
+    stage: str
+    """Its stage."""
+    cancelled: sandbox.Cancelled
+    """What says that it is to end."""
+
+
 def _execute(
     shop: Workshop,
     stages: Stages,
@@ -136,8 +151,7 @@ def _execute(
     began = time.monotonic()
     tree = shop.snapshots.tree(state.stack.layers)
     replayed = recorded_files(shop, state, tree, promise.packages, promise.files)
-    if replayed is None and not shop.request.offline:
-        check_pins(shop, state, tree, run.instruction)
+    asked = replayed is None and not shop.request.offline
     files = shop.files(state.stack.layers, tree)
     scratch = Path(tempfile.mkdtemp(prefix="run-", dir=shop.scratch))
     upper = scratch / "kept" / "fs"
@@ -145,16 +159,12 @@ def _execute(
     os.chmod(upper, 0o755)
     ahead = shop.layering.ahead(upper, scratch)
     try:
-        with _offer(shop, state, run, files, scratch, replayed) as offer:
-            try:
-                status = _sandboxed(
-                    shop, stages, state, run, promise.pins, offer, files, scratch, upper, stage
-                )
-            except sandbox.CannotStart as error:
-                where = f"line {run.instruction.first_line}: {run.instruction.original[:300]}"
-                raise BuildError(f"{where}: {error.what}", error.todo) from error
-        if status != 0:
-            raise _failed(run.instruction, status, offer)
+        with pins_checked(shop, state, tree, run.instruction, wanted=asked) as cancelled:
+            place = _Place(files, scratch, upper, stage, cancelled)
+            with _offer(shop, state, run, files, scratch, replayed) as offer:
+                status = _sandboxed(shop, stages, state, run, promise.pins, offer, place)
+            if status != 0:
+                raise _failed(run.instruction, status, offer)
         _keep_kernels_directories(tree, upper)
         epoch = shop.request.source_date_epoch
         layer, content = shop.layering.of_upper(
@@ -224,18 +234,16 @@ def _sandboxed(
     run: RunCommand,
     locked: Mapping[str, str] | None,
     offer: Offer,
-    files: ImageTree,
-    scratch: Path,
-    upper: Path,
-    stage: str,
+    place: _Place,
 ) -> int:
+    files, scratch, upper = place.files, place.scratch, place.upper
     user = sandbox.resolve_user(
         state.user or None, files.read("etc/passwd"), files.read("etc/group")
     )
     user = msgspec.structs.replace(user, groups=tuple({*user.groups, user.gid}))
     lowers = shop.snapshots.lowers(state.stack.layers)
     offered = _offered(files.read("etc/apt/preferences"), locked, offer)
-    task = f"step {stage}:{run.instruction.first_line}"
+    task = f"step {place.stage}:{run.instruction.first_line}"
 
     def output(data: bytes) -> None:
         shop.progress(Event(task, "log", data.decode("utf-8", "replace")))
@@ -267,16 +275,20 @@ def _sandboxed(
                 files={**step.files, **certificates.files},
             )
             lowers = [*lowers, scratch / "certificates"]
-        status = run_on_layers(
-            shop.runtime(),
-            step,
-            lowers,
-            upper,
-            scratch,
-            output,
-            shop.cancelled,
-            how=shop.snapshots.how,
-        )
+        try:
+            status = run_on_layers(
+                shop.runtime(),
+                step,
+                lowers,
+                upper,
+                scratch,
+                output,
+                place.cancelled,
+                how=shop.snapshots.how,
+            )
+        except sandbox.CannotStart as error:
+            where = f"line {run.instruction.first_line}: {run.instruction.original[:300]}"
+            raise BuildError(f"{where}: {error.what}", error.todo) from error
     if certificates is not None:
         sandbox.withdraw_ca(certificates, upper)
     return status

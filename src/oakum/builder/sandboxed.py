@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from oakum.builder.sandbox import (
+    Cancelled,
     Runtime,
     Snapshotter,
     Step,
@@ -40,7 +40,7 @@ def run_on_layers(
     upper: Path,
     scratch: Path,
     output: Callable[[bytes], None],
-    cancelled: threading.Event | None = None,
+    cancelled: Cancelled | None = None,
     *,
     how: Snapshotter = "overlay",
 ) -> int:

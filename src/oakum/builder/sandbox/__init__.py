@@ -24,6 +24,7 @@ from oakum.builder.sandbox.namespace import (
 )
 from oakum.builder.sandbox.overlay import clean_mounts, mount_overlay
 from oakum.builder.sandbox.private import in_memory, pinned
+from oakum.builder.sandbox.process import Cancelled
 from oakum.builder.sandbox.proof import find_runtime
 from oakum.builder.sandbox.run import run_step
 from oakum.builder.sandbox.runtime import Runtime
@@ -32,6 +33,7 @@ from oakum.builder.sandbox.step import DEFAULT_PIDS, Limits, Mount, Step, Ulimit
 
 __all__ = [
     "DEFAULT_PIDS",
+    "Cancelled",
     "CannotStart",
     "Limits",
     "Mount",

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from oakum.builder.sandbox.namespace import (
     may_set_groups,
 )
 from oakum.builder.sandbox.private import in_memory
-from oakum.builder.sandbox.process import Output, supervise
+from oakum.builder.sandbox.process import Cancelled, Output, supervise
 from oakum.builder.sandbox.runtime import Runtime
 from oakum.builder.sandbox.seccomp_filter import open_filter
 from oakum.builder.sandbox.spec import MASKED, READONLY
@@ -51,7 +50,7 @@ def run(
     step: Step,
     output: Output,
     offered: Path,
-    cancelled: threading.Event | None,
+    cancelled: Cancelled | None,
 ) -> int:
     """Run the step to its end and return its exit status; see `run_step`.
 

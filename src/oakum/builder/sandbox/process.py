@@ -7,9 +7,9 @@ import os
 import select
 import signal
 import subprocess
-import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from oakum.errors import SandboxError
 
@@ -22,6 +22,13 @@ MAX_COMPLAINT = 64 * 1024
 """Bytes of a runtime's own complaint; what is longer is a step's output."""
 
 Output = Callable[[bytes], None]
+
+
+class Cancelled(Protocol):
+    """Says when a step is no longer wanted."""
+
+    def is_set(self) -> bool:
+        """Whether it is to be ended."""
 
 
 def tied(command: Sequence[str]) -> list[str]:
@@ -42,7 +49,7 @@ def tied(command: Sequence[str]) -> list[str]:
 def supervise(
     command: Sequence[str],
     output: Output,
-    cancelled: threading.Event | None,
+    cancelled: Cancelled | None,
     *,
     own: bytes,
     files: Sequence[int] = (),
@@ -84,7 +91,7 @@ def supervise(
 def _pump(
     process: subprocess.Popen[bytes],
     output: Output,
-    cancelled: threading.Event | None,
+    cancelled: Cancelled | None,
     own: bytes,
 ) -> bytes | None:
     """Pass on what comes until the last writer is gone; None when the step was cancelled."""

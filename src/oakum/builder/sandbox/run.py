@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from oakum.builder.sandbox.cgroups import clean_cgroups, new_name
 from oakum.builder.sandbox.failure import explain
 from oakum.builder.sandbox.limits import kept
 from oakum.builder.sandbox.namespace import maps_id
-from oakum.builder.sandbox.process import Output, supervise
+from oakum.builder.sandbox.process import Cancelled, Output, supervise
 from oakum.builder.sandbox.runtime import Runtime
 from oakum.builder.sandbox.spec import runtime_config
 from oakum.builder.sandbox.step import Step, User
@@ -31,7 +30,7 @@ def run_step(
     output: Output,
     *,
     state: Path,
-    cancelled: threading.Event | None = None,
+    cancelled: Cancelled | None = None,
 ) -> int:
     """Run the step to its end; its exit status, 128 + N when signal N ended it.
 
