@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -96,6 +97,10 @@ def git_source(
 
 def disk_item(found: SourceEntry) -> Item:
     """A file on disk that is copied."""
-    source = found.source
-    opened = (lambda: file_content(source)) if source else None
+    source, data = found.source, found.data
+    opened: Callable[[], Iterator[bytes]] | None = None
+    if data is not None:
+        opened = functools.partial(iter, (data,))
+    elif source:
+        opened = functools.partial(file_content, source)
     return Item(found.entry, opened, found.inode or None)

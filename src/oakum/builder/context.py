@@ -21,6 +21,8 @@ from oakum.store import Store
 
 _FRESH = 2.0
 _MAX_LINKS = 255
+_SMALL = 64 << 10
+_MOST_HELD = 32 << 20
 
 
 class SourceEntry(msgspec.Struct, frozen=True):
@@ -32,6 +34,8 @@ class SourceEntry(msgspec.Struct, frozen=True):
     """Its place on this machine's disk; empty when there is no content."""
     inode: int = 0
     """Number of a file that has several names; 0 for others."""
+    data: bytes | None = None
+    """A small file's content, where it was read just now."""
 
 
 class Directory:
@@ -142,12 +146,13 @@ class Directory:
                 f"{path!r} cannot be read in the build context: {error.strerror}",
                 "check the path and its permissions",
             ) from error
-        yield self._entry(b"", where, info)
+        room = _Room(_MOST_HELD)
+        yield self._entry(b"", where, info, room)
         if stat.S_ISDIR(info.st_mode):
-            yield from self._below(where, resolved, b"", wanted)
+            yield from self._below(where, resolved, b"", wanted, room)
 
     def _below(
-        self, where: bytes, path: str, relative: bytes, wanted: Callable[[str], bool]
+        self, where: bytes, path: str, relative: bytes, wanted: Callable[[str], bool], room: _Room
     ) -> Iterator[SourceEntry]:
         """Everything below a directory, sorted, parents first."""
         try:
@@ -170,35 +175,39 @@ class Directory:
                 continue
             if not stat.S_ISDIR(info.st_mode):
                 if seen and not stat.S_ISSOCK(info.st_mode) and wanted(os.fsdecode(below)):
-                    yield self._entry(below, at, info)
+                    yield self._entry(below, at, info, room)
                 continue
             if seen:
-                yield self._entry(below, at, info)
-                yield from self._below(at, inner, below, wanted)
+                yield self._entry(below, at, info, room)
+                yield from self._below(at, inner, below, wanted, room)
                 continue
-            inside = list(self._below(at, inner, below, wanted))
+            inside = list(self._below(at, inner, below, wanted, room))
             if inside:
-                yield self._entry(below, at, info)
+                yield self._entry(below, at, info, room)
                 yield from inside
 
-    def _entry(self, relative: bytes, where: bytes, info: os.stat_result) -> SourceEntry:
-        entry = disk_entry(relative, where, info, None)
+    def _entry(
+        self, relative: bytes, where: bytes, info: os.stat_result, room: _Room
+    ) -> SourceEntry:
+        # What a file system hangs on the sources of a build is this machine's affair.
+        entry = disk_entry(relative, where, info, None, attributes=False)
         if entry is None:
             raise BuildError(
                 f"{os.fsdecode(where)} is a socket or a whiteout, which cannot be copied",
                 "leave it out with .dockerignore",
             )
-        # What a file system hangs on the sources of a build is this machine's affair.
-        entry = msgspec.structs.replace(entry, xattrs=None)
-        if not self._unpacked:
-            entry = msgspec.structs.replace(entry, uid=0, gid=0)
+        uid, gid = (entry.uid, entry.gid) if self._unpacked else (0, 0)
         if entry.kind is not Kind.FILE:
-            return SourceEntry(entry, b"")
-        digest = self._digest(where, info)
+            return SourceEntry(msgspec.structs.replace(entry, uid=uid, gid=gid), b"")
+        digest, data = self._content(where, info, room)
         inode = info.st_ino if info.st_nlink > 1 else 0
-        return SourceEntry(msgspec.structs.replace(entry, digest=digest), where, inode)
+        entry = msgspec.structs.replace(entry, uid=uid, gid=gid, digest=digest)
+        return SourceEntry(entry, where, inode, data)
 
-    def _digest(self, where: bytes, info: os.stat_result) -> bytes:
+    def _content(
+        self, where: bytes, info: os.stat_result, room: _Room
+    ) -> tuple[bytes, bytes | None]:
+        """A file's digest, and what is in it where that had to be read and is small."""
         if self._digests is None:
             raw = self._store.records.get("filedigests", self._key)
             self._digests = (
@@ -209,20 +218,24 @@ class Directory:
         mark = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
         known = self._digests.get(where)
         if known is not None and known[:4] == mark:
-            return known[4]
+            return known[4], None
         hasher = hashlib.sha256()
+        held: list[bytes] | None = [] if room.takes(info.st_size) else None
         try:
             for piece in file_content(where):
                 hasher.update(piece)
+                if held is not None:
+                    held.append(piece)
         except OSError as error:
             raise BuildError(
                 f"{os.fsdecode(where)} cannot be read: {error.strerror}", "check its permissions"
             ) from error
+        digest = hasher.digest()
         if info.st_ctime_ns < (time.time() - _FRESH) * 1e9:
             # A file that changed just now may change again within the clock's resolution.
-            self._digests[where] = (*mark, hasher.digest())
+            self._digests[where] = (*mark, digest)
             self._changed = True
-        return hasher.digest()
+        return digest, None if held is None else b"".join(held)
 
     def remember(self) -> None:
         """Keep the digests of the files that were read, for the next build."""
@@ -231,3 +244,17 @@ class Directory:
         if self._changed and self._digests is not None:
             self._store.records.put("filedigests", self._key, msgspec.msgpack.encode(self._digests))
             self._changed = False
+
+
+class _Room:
+    """How much of small files is held in memory, so that they are read once."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def takes(self, size: int) -> bool:
+        """Whether a file of that many bytes is held; its room is taken then."""
+        if size > min(self._left, _SMALL):
+            return False
+        self._left -= size
+        return True

@@ -119,7 +119,7 @@ class CopyPlan:
                 if item.entry.kind is Kind.DIRECTORY:
                     left_out[relative] = item
                 continue
-            for name in _parents(relative):
+            for name in _parents(relative) if left_out else ():
                 if name in left_out:
                     self._put_directory(left_out.pop(name), below(where, name))
             if item.entry.kind is Kind.DIRECTORY:

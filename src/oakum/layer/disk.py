@@ -364,8 +364,18 @@ def _is_opaque(path: bytes) -> bool:
     )
 
 
-def disk_entry(path: bytes, source: bytes, info: os.stat_result, clamp: int | None) -> Entry | None:
-    """The entry of a path on disk; None for a socket; a whiteout for a device 0:0."""
+def disk_entry(
+    path: bytes,
+    source: bytes,
+    info: os.stat_result,
+    clamp: int | None,
+    *,
+    attributes: bool = True,
+) -> Entry | None:
+    """The entry of a path on disk; None for a socket; a whiteout for a device 0:0.
+
+    Extended attributes are read only where `attributes` are wanted.
+    """
     mtime = int(info.st_mtime_ns // 1_000_000_000)
     if clamp is not None and mtime > clamp:
         mtime = clamp
@@ -373,10 +383,11 @@ def disk_entry(path: bytes, source: bytes, info: os.stat_result, clamp: int | No
     mode = stat.S_IMODE(kind)
     owner = (info.st_uid, info.st_gid)
     if stat.S_ISREG(kind):
-        xattrs = kept_xattrs(source)
+        xattrs = kept_xattrs(source) if attributes else None
         return Entry(path, Kind.FILE, mode, *owner, info.st_size, mtime, xattrs=xattrs)
     if stat.S_ISDIR(kind):
-        return Entry(path, Kind.DIRECTORY, mode, *owner, 0, mtime, xattrs=kept_xattrs(source))
+        xattrs = kept_xattrs(source) if attributes else None
+        return Entry(path, Kind.DIRECTORY, mode, *owner, 0, mtime, xattrs=xattrs)
     if stat.S_ISLNK(kind):
         return Entry(path, Kind.SYMLINK, 0o777, *owner, 0, mtime, os.readlink(source))
     device = (os.major(info.st_rdev), os.minor(info.st_rdev))

@@ -197,6 +197,7 @@ class LayerWriter:
         self._hasher = hashlib.sha256()
         self._pending = bytearray()
         self._size = 0
+        self._most = max_layer_bytes()
         self._entries: list[Entry] = []
         self._kept: dict[bytes, bytes] = {}
         self._places: dict[bytes, list[Place]] = {}
@@ -210,9 +211,9 @@ class LayerWriter:
         layers.  `InvalidImage` for a name that archives take for the removal of a directory or of
         the one above it, and for a layer that nobody would unpack again (`max_layer_bytes`).
         """
-        if self._size + entry.size > max_layer_bytes():
+        if self._size + entry.size > self._most:
             raise InvalidImage(
-                f"the layer is larger than {max_layer_bytes()} bytes with "
+                f"the layer is larger than {self._most} bytes with "
                 f"{os.fsdecode(entry.path)[:100]!r} ({entry.size} bytes)",
                 "make it smaller (holes of a sparse file count), or raise OAKUM_MAX_LAYER_BYTES",
             )
