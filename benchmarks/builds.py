@@ -24,10 +24,10 @@ def first_build(world: World) -> dict[str, Samples]:
     """The first workflow's image on machines that have the base image and nothing else."""
     project = one_stage(world)
     samples = _none(world)
-    before = world.registry.state()
     for tool in world.builders:
         _hold_base(world, tool)
     world.oakum.keep()
+    before = world.registry.state()
     for number in range(world.runs):
         for tool in world.builders:
             if isinstance(tool, Oakum):
@@ -101,6 +101,8 @@ def stages(world: World) -> dict[str, Samples]:
 def real_files(world: World) -> dict[str, Samples]:
     """A step that writes a gigabyte of real files; its layer is made and pushed."""
     samples = _none(world)
+    for tool in world.builders:
+        _hold_base(world, tool)
     before = world.registry.state()
     for number in range(world.runs):
         for tool in world.builders:

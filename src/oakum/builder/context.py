@@ -103,7 +103,7 @@ class Directory:
         """Whether a path that is itself ignored is a directory with something that is not."""
         if not self.ignore.has_exceptions or not (self.root / path).is_dir():
             return False
-        inside = self._below(os.fsencode(self.root / path), path, b"", lambda _: True)
+        inside = self._below(os.fsencode(self.root / path), path, b"", lambda _: True, _Room(0))
         return any(True for _ in inside)
 
     def resolve(self, path: str) -> str:
