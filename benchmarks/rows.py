@@ -22,7 +22,7 @@ JOBS = {
     "large": "COPY of a 1 GB file",
     "steps": "40 RUN steps of `true`",
     "stages": "8 independent stages, beside the same in a row",
-    "real": "a RUN that writes 1 GB of real files, pushed",
+    "real": "a layer of 1 GB of real files, made and pushed",
     "empty": "an empty machine with a cache to ask, one pin raised",
     "scan-cold": "scan of the reference image, cold",
     "scan-warm": "the same, warm",

@@ -37,6 +37,10 @@ class Tool(ABC):
     def push(self, tag: str) -> Sample:
         """Push what was built."""
 
+    def build_and_push(self, context: Path, tag: str) -> Sample:
+        """Build a directory and push the image, with as many commands as that takes."""
+        return self.build(context, tag).then(self.push(tag))
+
     @abstractmethod
     def version(self) -> str:
         """As the tool tells it."""
@@ -65,6 +69,9 @@ class Oakum(Tool):
 
     def push(self, tag: str) -> Sample:
         return self("push", tag, "--progress", "plain")
+
+    def build_and_push(self, context: Path, tag: str) -> Sample:
+        return self("build", context, "-t", tag, "--push", "--progress", "plain")
 
     def rebuild(self, context: Path, tag: str, only: tuple[str, ...]) -> Sample:
         """Raise the pins of these packages, and everything that follows from it."""
