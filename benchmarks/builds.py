@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from benchmarks.measure import Sample
 from benchmarks.rows import STEPS
 from benchmarks.scaling import Curves
-from benchmarks.tools import Oakum, Tool
+from benchmarks.tools import Oakum, Tool, put_away
 from benchmarks.workflows import Samples, one_stage, two_stages
 from benchmarks.world import World
 
@@ -20,6 +21,8 @@ FILES = 50_000
 STAGES = 8
 LARGE = 10**9
 _PIECE = 1 << 20
+_SETTLED = 6.0
+"""Seconds after which ext4 gives freed inodes away again without a long search."""
 
 
 def first_build(world: World) -> dict[str, Samples]:
@@ -29,7 +32,7 @@ def first_build(world: World) -> dict[str, Samples]:
     """
     project = one_stage(world)
     samples = _none(world)
-    shutil.rmtree(world.oakum.store, ignore_errors=True)
+    put_away(world.oakum.store)
     for tool in world.builders:
         _hold_base(world, tool)
     world.oakum.keep()
@@ -149,14 +152,14 @@ def empty_machine(world: World) -> dict[str, Samples]:
     for number in range(world.runs):
         project.write(project.pins.new, comment=f" # empty {number}")
         store = world.place / "empty"
-        shutil.rmtree(store, ignore_errors=True)
+        put_away(store)
         tag = f"{host}/oakum/empty:1"
         words = ["build", str(project.place), "-t", tag, "--push", "--cache-from", cache]
         samples["oakum"].append(world.oakum(*words, "--progress", "plain", store=store))
-        shutil.rmtree(store)
         world.registry.restore(before)
         world.docker("system", "prune", "--all", "--force")
         world.docker("builder", "prune", "--all", "--force")
+        time.sleep(_SETTLED)
         tag = f"{host}/docker/empty:1"
         built = world.docker(*_docker_build(tag), "--cache-from", inline, project.place)
         samples["docker"].append(built.then(world.docker.push(tag)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import compileall
 import json
 import os
-import shutil
 import subprocess
 import sys
+import time
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from pathlib import Path
@@ -149,9 +149,18 @@ class Buildah(Tool):
         return _told("buildah", "--version")
 
 
+def put_away(tree: Path) -> None:
+    """Let a tree be gone; it is removed at the end of the run.
+
+    ext4 looks for inodes far and wide for seconds after many were freed, which would be measured.
+    """
+    if tree.exists():
+        tree.rename(tree.with_name(f"{tree.name}.old-{time.monotonic_ns()}"))
+
+
 def copy_tree(source: Path, target: Path) -> None:
     """Make `target` what `source` is, extended attributes and all, and wait for the disk."""
-    shutil.rmtree(target, ignore_errors=True)
+    put_away(target)
     subprocess.run(["cp", "-a", "--reflink=auto", source, target], check=True)
     os.sync()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from oakum.builder.request import BuildRequest
 from oakum.errors import InvalidImage, NotFound, OakumError
 from oakum.layer import IndexingTee, Layer
+from oakum.layer.read import Unpacker
 from oakum.oci import (
     Config,
     Descriptor,
@@ -161,8 +163,15 @@ class Images:
             raise InvalidImage(f"{name} is an index of indexes", "name one of its manifests")
         return chosen
 
-    def fetch(self, layers: Sequence[Layer]) -> None:
-        """Bring the layers that are not in the store, indexing them while they come."""
+    def fetch(
+        self,
+        layers: Sequence[Layer],
+        unpacker: Callable[[Digest], Unpacker] | None = None,
+    ) -> None:
+        """Bring the layers that are not in the store, indexing them while they come.
+
+        With an `unpacker` for a blob's digest they are unpacked in the same pass.
+        """
         missing = {
             layer.descriptor.digest: layer
             for layer in layers
@@ -179,7 +188,9 @@ class Images:
             promised = {layer.descriptor.digest: layer.diff_id for layer in still}
 
             def tee(descriptor: Descriptor) -> IndexingTee:
-                return IndexingTee(self.store, descriptor, promised[descriptor.digest], pool)
+                digest = descriptor.digest
+                unpack = functools.partial(unpacker, digest) if unpacker else None
+                return IndexingTee(self.store, descriptor, promised[digest], pool, unpack)
 
             ensure_layers(
                 self.store,

@@ -149,6 +149,8 @@ def _execute(
     stage: str,
 ) -> StepResult:
     began = time.monotonic()
+    # Before anything looks into them: layers that are fetched now are unpacked as they come.
+    shop.snapshots.lowers(state.stack.layers)
     tree = shop.snapshots.tree(state.stack.layers)
     replayed = recorded_files(shop, state, tree, promise.packages, promise.files)
     asked = replayed is None and not shop.request.offline

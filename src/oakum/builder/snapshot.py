@@ -14,18 +14,28 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 from oakum.builder.sandbox import Snapshotter, choose_snapshotter, in_user_namespace
 from oakum.layer import Kind, Layer, LayerIndex, index_blob, known_index, read_layer
 from oakum.layer.disk import DirectoryUnpacker
-from oakum.layer.read import check_diff_id
+from oakum.layer.read import Unpacker, check_diff_id
 from oakum.oci import Descriptor, Digest, chain_ids
 from oakum.store import Store, discard, guarded
 from oakum.tree import Tree
 
 _MOST_TREES = 8
 
-Fetch = Callable[[Sequence[Layer]], None]
+
+class Fetch(Protocol):
+    """Brings layers that are not in the store."""
+
+    def __call__(
+        self,
+        layers: Sequence[Layer],
+        unpacker: Callable[[Digest], Unpacker] | None = None,
+    ) -> None:
+        """With an `unpacker` for a blob's digest, they are unpacked while they come."""
 
 
 class Snapshots:
@@ -112,6 +122,7 @@ class Snapshots:
         A layer that holds nothing is left out, and so is what lies below one that empties the
         whole root: overlayfs takes no notice of an opaque mark on a lower root.
         """
+        self._bring(layers)
         names: dict[int, str] = {}
         for number, index in enumerate(self.indexes(layers)):
             if _empties_root(index):
@@ -135,7 +146,7 @@ class Snapshots:
         return self._store.root / "snapshots" / name
 
     def _name(self, layers: Sequence[Layer], number: int) -> str:
-        plain = layers[number].diff_id.split(":", 1)[1]
+        plain = _plain(layers[number])
         suffix = self._suffix
         if self._path(plain + suffix).is_dir():
             return plain + suffix
@@ -145,9 +156,38 @@ class Snapshots:
         chain = chain_ids(tuple(layer.diff_id for layer in layers[: number + 1]))[-1]
         return f"{plain[:16]}-{chain.split(':', 1)[1]}{suffix}"
 
+    def _bring(self, layers: Sequence[Layer]) -> None:
+        """Fetch the layers that are not here, and unpack them in the same pass."""
+        made: dict[Digest, Path] = {}
+
+        def unpacker(digest: Digest) -> Unpacker:
+            made[digest], unpacking = self._begin(digest)
+            return unpacking
+
+        blobs = self._store.blobs
+        missing = [x for x in layers if not blobs.has(x.descriptor.digest, x.descriptor.size)]
+        try:
+            self._fetch(
+                [x for x in missing if not self._path(_plain(x) + self._suffix).is_dir()], unpacker
+            )
+            for number, layer in enumerate(layers):
+                place = made.pop(layer.descriptor.digest, None)
+                if place is not None:
+                    self._finish(layers, number, place, self._name(layers, number))
+        finally:
+            for place in made.values():
+                discard(place)
+
     def _unpack(self, layers: Sequence[Layer], number: int, name: str) -> None:
         layer = layers[number]
-        with guarded(f"unpack layer {layer.diff_id}"):
+        made, unpacker = self._begin(layer.diff_id)
+        with self._store.blobs.open(layer.descriptor.digest) as file:
+            index, _ = read_layer(file, unpacker)
+        check_diff_id(index, layer.descriptor, layer.diff_id)
+        self._finish(layers, number, made, name)
+
+    def _begin(self, what: Digest) -> tuple[Path, DirectoryUnpacker]:
+        with guarded(f"unpack layer {what}"):
             made = Path(tempfile.mkdtemp(prefix="unpack-", dir=self._store.place.scratch))
             root = made / "fs"
             root.mkdir()
@@ -155,12 +195,12 @@ class Snapshots:
         unpacker = DirectoryUnpacker(
             root, user_namespace=self._user_namespace, marked=self.how == "copy"
         )
-        with self._store.blobs.open(layer.descriptor.digest) as file:
-            index, _ = read_layer(file, unpacker)
-        check_diff_id(index, layer.descriptor, layer.diff_id)
-        implied = implied_directories(index)
+        return made, unpacker
+
+    def _finish(self, layers: Sequence[Layer], number: int, made: Path, name: str) -> None:
+        implied = implied_directories(self.indexes([layers[number]])[0])
         if implied and number:
-            _dress_implied(root, implied, self.tree(layers[:number]))
+            _dress_implied(made / "fs", implied, self.tree(layers[:number]))
         self._adopt(made, name)
 
     def _adopt(self, made: Path, name: str) -> None:
@@ -175,6 +215,10 @@ class Snapshots:
     def keep(self, directory: Path, diff_id: Digest) -> None:
         """Take over a step's upper directory (``…/fs`` below `directory`) as the layer's."""
         self._adopt(directory, diff_id.split(":", 1)[1] + self._suffix)
+
+
+def _plain(layer: Layer) -> str:
+    return layer.diff_id.split(":", 1)[1]
 
 
 def _empties_root(index: LayerIndex) -> bool:
