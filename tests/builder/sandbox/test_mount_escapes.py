@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pytest
 
 from builder.sandbox.conftest import Box
 from builder.sandbox.test_ways_out import linked
+from oakum.builder.sandbox import kernel
 from support.busy import LINES
 
 FOUND = "the machine's own 5b1d"
@@ -166,3 +170,22 @@ def test_no_other_user_reaches_the_programs_of_images(prison: Box) -> None:
     for path in found:
         above = [one for one in path.parents if prison.oakum.store in one.parents]
         assert any(not one.stat().st_mode & 0o077 for one in above)
+
+
+def test_a_path_is_found_while_others_rename(tmp_path: Path) -> None:
+    """The kernel does not tell where `..` leads while anything is renamed, and wants to be asked
+    again."""
+    (tmp_path / "root/in").mkdir(parents=True)
+    (tmp_path / "one").mkdir()
+    one, other = os.fspath(tmp_path / "one"), os.fspath(tmp_path / "other")
+    # In another process: threads would take turns with this one.
+    script = "import os, sys\nwhile True: os.rename(*sys.argv[1:]); os.rename(*sys.argv[:0:-1])"
+    renaming = subprocess.Popen([sys.executable, "-c", script, one, other])
+    try:
+        while os.path.exists(one):
+            time.sleep(0.01)
+        for _ in range(3000):
+            os.close(kernel.open_in_root(tmp_path / "root", "in/../../../in"))
+    finally:
+        renaming.kill()
+        renaming.wait()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import functools
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +26,7 @@ RESOLVE_IN_ROOT = 0x10
 CLONE_FS = 0x200
 CLONE_NEWNS = 0x20000
 CLONE_NEWUSER = 0x10000000
+_ATTEMPTS = 100
 
 Text = str | bytes | Path
 
@@ -75,7 +78,13 @@ def open_in_root(root: Path, path: Text) -> int:
     try:
         how = _OpenHow(os.O_PATH | os.O_CLOEXEC, 0, RESOLVE_IN_ROOT)
         name = os.fsencode(path).lstrip(b"/") or b"."
-        found = _libc().syscall(OPENAT2, top, name, ctypes.byref(how), ctypes.sizeof(how))
+        for pause in (*(0.0,) * _ATTEMPTS, *(0.001,) * _ATTEMPTS):
+            found = _libc().syscall(OPENAT2, top, name, ctypes.byref(how), ctypes.sizeof(how))
+            # The kernel gives up on `..` when anything on the machine is renamed or mounted just
+            # then, and asks to try again (openat2(2), RESOLVE_IN_ROOT).
+            if found >= 0 or ctypes.get_errno() != errno.EAGAIN:
+                break
+            time.sleep(pause)
         _check(found, path)
         return int(found)
     finally:
