@@ -171,9 +171,9 @@ class Snapshots:
                 [x for x in missing if not self._path(_plain(x) + self._suffix).is_dir()], unpacker
             )
             for number, layer in enumerate(layers):
-                place = made.pop(layer.descriptor.digest, None)
-                if place is not None:
-                    self._finish(layers, number, place, self._name(layers, number))
+                digest = layer.descriptor.digest
+                if digest in made and self.indexes([layer])[0].entries:
+                    self._finish(layers, number, made.pop(digest), self._name(layers, number))
         finally:
             for place in made.values():
                 discard(place)
