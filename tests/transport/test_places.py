@@ -56,6 +56,21 @@ def test_what_skopeo_writes_is_read_and_the_reverse(
     subprocess.run(command, check=True, capture_output=True)
 
 
+def test_the_same_image_gives_the_same_archive(
+    store: Store, image: Manifest, tmp_path: Path
+) -> None:
+    """Blobs come in the manifest's order, however long each takes to be read."""
+    for kind in ("oci-archive", "docker-archive"):
+        made = [tmp_path / f"{kind}-{number}.tar" for number in range(2)]
+        for path in made:
+            copy(store, f"store:{image.digest}", f"{kind}:{path}:example.org/x:1")
+        assert made[0].read_bytes() == made[1].read_bytes()
+        with tarfile.open(made[0]) as tar:
+            names = [member.name.rpartition("/")[2] for member in tar]
+        blobs = [blob.digest.partition(":")[2] for blob in (*image.layers, image.config)]
+        assert names[: len(blobs)] == blobs
+
+
 def test_a_layout_keeps_its_other_images(store: Store, image: Manifest, tmp_path: Path) -> None:
     other = make_image(store, "three")
     copy(store, f"store:{image.digest}", f"oci:{tmp_path}/layout:a")

@@ -264,6 +264,9 @@ class ArchiveSource:
 class ArchiveTarget:
     """A new archive: an OCI layout that ``docker load`` of any age reads as well."""
 
+    in_order = True
+    """Blobs are to come one after the other: the same image gives the same archive."""
+
     def __init__(
         self,
         path: Path,

@@ -148,7 +148,7 @@ def _send_blobs(
         near = tuple(x for x in store.origins(blob.digest) if not is_layout_origin(x))
         near += (origin.name,) if origin else ()
         tasks.append(partial(_send, source, target, blob, near, count, progress))
-    side_by_side(tasks, options.jobs)
+    side_by_side(tasks, 1 if getattr(target, "in_order", False) else options.jobs)
 
 
 def _send(
