@@ -42,6 +42,10 @@ class StepResult(msgspec.Struct, frozen=True):
     """When it was made, in seconds since the epoch."""
     seconds: float = 0.0
     """How long it took."""
+    clamp: int | None = None
+    """The newest time that its layer's entries were allowed, in seconds; None for any."""
+    own_times: dict[bytes, int] = {}
+    """What was held to it, or has just that time, and had a time from before the step: by path."""
 
 
 class Other(Protocol):

@@ -20,6 +20,7 @@ from oakum.builder.cache import StepResult
 from oakum.builder.context import Directory
 from oakum.builder.copy_sources import flag_truth, sources_of
 from oakum.builder.copying import Change, CopyPlan, Source, destination_of
+from oakum.builder.dating import dated
 from oakum.builder.ignore import Ignore, parse_patterns
 from oakum.builder.memory import inputs_of_items
 from oakum.builder.modes import parse_mode
@@ -100,11 +101,23 @@ def _layer(
     why = NOT_TO_BE_USED if shop.uncached(stage) else ""
     found = None if why else shop.cache.find(key, None)
     if found is not None:
+        found = dated(shop, key, found)
         return Found(found, True, time.monotonic() - began, key=key, inputs=inputs)
     if shop.request.only_cached:
         raise NotCached(stage, instruction)
     layer, content = shop.layering.write(_written(items, clamp))
-    result = StepResult(layer, content, epoch=epoch, seconds=time.monotonic() - began)
+    result = StepResult(
+        layer,
+        content,
+        epoch=epoch,
+        seconds=time.monotonic() - began,
+        clamp=clamp,
+        own_times={
+            i.entry.path: i.entry.mtime
+            for i in items
+            if clamp is not None and i.entry.mtime >= clamp
+        },
+    )
     shop.remember(key, result)
     return Found(result, False, time.monotonic() - began, why, key=key, inputs=inputs)
 
@@ -184,4 +197,5 @@ def workdir_step(shop: Workshop, state: StageState, stage: str, line: Instructio
             f"the working directory /{os.fsdecode(path)} is not a directory", "name another one"
         )
     items = [_dated(item, state.epoch) for item in target.entries()]
-    return _layer(shop, line, stage, "workdir", items, clamp=None, epoch=0, began=began)
+    clamp = shop.request.source_date_epoch
+    return _layer(shop, line, stage, "workdir", items, clamp=clamp, epoch=0, began=began)

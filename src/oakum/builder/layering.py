@@ -22,6 +22,9 @@ from oakum.tree import Tree
 
 _PYC_HEADER = 16
 
+SettledTime = Callable[[int], int]
+"""The time that stands in a layer for one that was found."""
+
 
 class Layering:
     """Writes layers into a store with one compression and a shared pool of threads."""
@@ -68,23 +71,26 @@ class Layering:
         upper: Path,
         below: Tree,
         epoch: int,
+        began: int,
         *,
         marked: bool = False,
         known: Mapping[bytes, Blocks] = {},
         quiet: bool = False,
-    ) -> tuple[Layer, str]:
+    ) -> tuple[Layer, str, dict[bytes, int]]:
         """The layer of a step's upper directory on `below`; nothing in it is newer than `epoch`.
 
-        `marked` says that its whiteouts are files with marked names, `quiet` has the rules on
-        noise applied.
+        Its identity follows, and the times that `settle_times` gives of a step that `began` then.
+        `marked` says that its whiteouts are files with marked names, `quiet` has the rules on noise
+        applied.
         """
         with guarded("read what the step wrote"):
             unfold(upper, below, marked=marked)
             if quiet:
                 quieten(upper, below, epoch, marked=marked)
-            settle_times(upper, epoch)
+            own = settle_times(upper, epoch, began)
             entries = read_directory(upper, clamp=epoch, marked=marked)
-            return self.write(_opened(changed_only(entries, below)), known)
+            layer, content = self.write(_opened(changed_only(entries, below)), known)
+            return layer, content, own
 
 
 def _opened(
@@ -101,13 +107,27 @@ def _opener(source: bytes) -> Callable[[], Iterator[bytes]]:
     return lambda: file_content(source)
 
 
-def settle_times(upper: Path, epoch: int) -> None:
+def settle_times(upper: Path, epoch: int, began: int) -> dict[bytes, int]:
     """Give everything newer than `epoch` that time, on disk as it will be in the layer.
 
     A ``.pyc`` records its source's time (PEP 552); one that is newer is set as well, since its
-    source's time is.
+    source's time is.  Returns what had its time from before the step `began`, where that is not in
+    the layer any more or is just `epoch`: by path, by `recorded_in` for what a ``.pyc`` records.
     """
-    directories = [os.fsencode(upper)]
+    top = os.fsencode(upper)
+    directories = [top]
+    own: dict[bytes, int] = {}
+    settled: dict[int, int] = {}
+
+    def settle(path: bytes) -> None:
+        info = os.lstat(path)
+        # Another name of the file may have been settled.
+        time = settled.setdefault(info.st_ino, info.st_mtime_ns // 1_000_000_000)
+        if time > epoch:
+            os.utime(path, (epoch, epoch), follow_symlinks=False)
+        if epoch <= time < began:
+            own[path[len(top) + 1 :]] = time
+
     for directory in directories:
         with os.scandir(directory) as listing:
             items = list(listing)
@@ -117,25 +137,51 @@ def settle_times(upper: Path, epoch: int) -> None:
                 continue
             # A whiteout, a link or a device may have such a name too.
             if item.name.endswith(b".pyc") and item.is_file(follow_symlinks=False):
-                _settle_pyc(item.path, epoch)
-            _settle(item.path, epoch)
+                recorded = _settle_pyc(item.path, epoch)
+                if epoch <= recorded < began:
+                    own[recorded_in(item.path[len(top) + 1 :])] = recorded
+            settle(item.path)
     for directory in reversed(directories):
-        _settle(directory, epoch)
+        settle(directory)
+    return own
 
 
-def _settle(path: bytes, epoch: int) -> None:
-    if os.lstat(path).st_mtime_ns // 1_000_000_000 > epoch:
-        os.utime(path, (epoch, epoch), follow_symlinks=False)
+def recorded_in(path: bytes) -> bytes:
+    """What stands for the time that the ``.pyc`` at `path` records; no path itself."""
+    return path + b"\0"
 
 
-def _settle_pyc(path: bytes, epoch: int) -> None:
+def _settle_pyc(path: bytes, epoch: int) -> int:
+    """Settle what a ``.pyc`` records; what it recorded, or -1."""
     handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         head = os.pread(handle, _PYC_HEADER, 0)
-        if len(head) < _PYC_HEADER or head[2:4] != b"\r\n":
-            return
-        flags, recorded = struct.unpack_from("<II", head, 4)
-        if flags == 0 and recorded > epoch:
+        recorded = _recorded(head)
+        if recorded > epoch:
             os.pwrite(handle, struct.pack("<I", epoch), 8)
+        return recorded
     finally:
         os.close(handle)
+
+
+def settled_pyc(content: Iterable[bytes], time: SettledTime) -> Iterator[bytes]:
+    """The content of a ``.pyc``, its source's time as `time` has it."""
+    pieces = iter(content)
+    head = b""
+    while len(head) < _PYC_HEADER and (piece := next(pieces, b"")):
+        head += piece
+    yield _settled_head(head[:_PYC_HEADER], time) + head[_PYC_HEADER:]
+    yield from pieces
+
+
+def _settled_head(head: bytes, time: SettledTime) -> bytes:
+    recorded = _recorded(head)
+    return head if recorded < 0 else head[:8] + struct.pack("<I", time(recorded)) + head[12:]
+
+
+def _recorded(head: bytes) -> int:
+    """The time of its source that the head of a ``.pyc`` has; -1 when it has none."""
+    if len(head) < _PYC_HEADER or head[2:4] != b"\r\n":
+        return -1
+    flags, recorded = struct.unpack_from("<II", head, 4)
+    return -1 if flags else int(recorded)

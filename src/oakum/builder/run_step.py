@@ -13,6 +13,7 @@ import msgspec
 
 from oakum.builder import sandbox
 from oakum.builder.cache import StepResult
+from oakum.builder.dating import dated
 from oakum.builder.lock_pins import apt_files, broken_promises
 from oakum.builder.memory import inputs_of_run
 from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
@@ -76,6 +77,7 @@ def run_instruction(
     else:
         found = shop.cache.find(key, promised)
         if found is not None:
+            found = dated(shop, key, found)
             state.add_history(run.history(state), empty=False)
             seconds = time.monotonic() - began
             return Found(found, True, seconds, command=mark, key=key, inputs=inputs)
@@ -148,7 +150,7 @@ def _execute(
     promise: _Promise,
     stage: str,
 ) -> StepResult:
-    began = time.monotonic()
+    began, started = time.monotonic(), time.time()
     # Before anything looks into them: layers that are fetched now are unpacked as they come.
     shop.snapshots.lowers(state.stack.layers)
     tree = shop.snapshots.tree(state.stack.layers)
@@ -169,10 +171,12 @@ def _execute(
                 raise _failed(run.instruction, status, offer)
         _keep_kernels_directories(tree, upper)
         epoch = shop.request.source_date_epoch
-        layer, content = shop.layering.of_upper(
+        clamp = state.epoch if epoch is None else epoch
+        layer, content, own_times = shop.layering.of_upper(
             upper,
             tree,
-            state.epoch if epoch is None else epoch,
+            clamp,
+            int(started),
             marked=shop.snapshots.how == "copy",
             known=ahead.stop() if ahead else {},
             quiet=shop.request.reproducible,
@@ -190,7 +194,15 @@ def _execute(
             ahead.close()
         discard(scratch)
     seconds = time.monotonic() - began
-    return StepResult(layer, content, packages, offer.used, seconds=seconds)
+    return StepResult(
+        layer,
+        content,
+        packages,
+        offer.used,
+        seconds=seconds,
+        clamp=clamp,
+        own_times=own_times,
+    )
 
 
 def _failed(instruction: Instruction, status: int, offer: Offer) -> BuildError:
