@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -279,6 +280,67 @@ def test_a_vanished_pin_is_found_before_the_steps_above_it(
     with pytest.raises(BuildError, match=r"line 3: .*=0\.9-1 is not in the archive") as caught:
         project.build()
     assert "1.0-1" in caught.value.what
+
+
+def test_a_vanished_pin_ends_the_steps_above_it(project: Project, outdated: Outdated) -> None:
+    """The second one would wait for ever."""
+    project.write(
+        "FROM BASE\nRUN mkfifo /pipe\nRUN install /pipe /copy\n"
+        f"RUN set -e; apt-get update; apt-get install -y {outdated('1.0-1')}=0.9-1\n"
+    )
+    with pytest.raises(BuildError, match=r"line 4: .*=0\.9-1 is not in the archive"):
+        project.build()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "apt-get update && (apt-get install -y {}=0.9-1 || apt-get install -y {})",
+        "apt-get update; apt-get install -y {}=0.9-1; true",
+        "if test -e /nowhere; then apt-get install -y {}=0.9-1; fi",
+        "apt-get update && apt-get install -y {}=0.9-1 | true",
+        "apt-get update && apt-get install -y {}=0.9-1 || true",
+    ],
+)
+def test_a_step_that_succeeds_is_right(project: Project, outdated: Outdated, script: str) -> None:
+    name = outdated("1.0-1")
+    project.write(f"FROM BASE\nRUN true\nRUN {script.format(name, name)}\nRUN sleep 1\n")
+    assert project.build().ran  # type: ignore[attr-defined]
+
+
+def test_a_script_of_the_project_may_bring_the_source(
+    lab: Lab, project: Project, outdated: Outdated
+) -> None:
+    name = outdated("1.0-1")
+    lab.publish(Deb(name, "2.0-1"), suite="stable-security")
+    lists = lab.sources().splitlines()
+    project.write(
+        "FROM BASE\nRUN rm /etc/apt/sources.list\nCOPY one /opt/one\nCOPY setup /opt/setup\n"
+        f"RUN sh /opt/setup && apt-get update && apt-get install -y {name}=2.0-1\n",
+        one=f"{lists[1]}\n",
+        setup="cp /opt/one /etc/apt/sources.list\n",
+    )
+    assert project.build().ran  # type: ignore[attr-defined]
+
+
+def test_a_step_that_fails_for_a_vanished_pin_says_so(project: Project, outdated: Outdated) -> None:
+    name = outdated("1.0-1")
+    project.write(f"FROM BASE\nRUN set -x; apt-get update; apt-get install -y {name}=0.9-1\n")
+    with pytest.raises(BuildError, match=r"exit code: 100.*=0\.9-1 is not in the archive"):
+        project.build()
+
+
+def test_an_archive_that_never_answers_holds_no_step(project: Project) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/debian"
+        project.write(
+            f"FROM BASE\nRUN echo 'deb [trusted=yes] {address} bookworm main'"
+            " >/etc/apt/sources.list\n"
+            "RUN apt-get install -y tool=1.0 2>/dev/null || echo done\n"
+            "RUN apt-get install -y tool=1.0 && touch /made\n"
+        )
+        with pytest.raises(BuildError, match="line 4: the step failed"):
+            project.build()
 
 
 def test_a_step_may_bring_the_source_of_a_later_pin_in_a_way_that_only_it_knows(

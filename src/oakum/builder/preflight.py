@@ -1,4 +1,4 @@
-"""When a step begins: are the versions that it pins still in the archive?
+"""While a step runs: are the versions that it and those behind it pin still in the archive?
 
 A pin that cannot be met is what breaks every pinned Dockerfile one day; it is told as soon as the
 archive's indexes are read, with the versions that exist.
@@ -10,7 +10,7 @@ import contextlib
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from oakum.builder import sandbox
 from oakum.builder.state import StageState
@@ -18,7 +18,7 @@ from oakum.builder.steps import Workshop, place_of
 from oakum.dockerfile import Instruction, Mention, allows
 from oakum.errors import BuildError, OakumError, RepositoryError
 from oakum.packages import has_dpkg, parse_status
-from oakum.progress import Event
+from oakum.progress import Event, Progress
 from oakum.tree import ImageTree, Tree
 
 if TYPE_CHECKING:
@@ -41,56 +41,115 @@ _OPAQUE = re.compile(r"[`<>(){}]|\.deb\b|\s\./")
 """What a script may hide a command behind, and packages that are files."""
 _NEAR_SOURCES = re.compile(r"/*(?:etc(?:/|$)|usr(?:/share)?/*$|$)|.*\$")
 """Targets of COPY where package sources or keyrings may come to lie."""
+_STRICT = re.compile(r"set\s+-[a-z]*e")
+_TOLERANT = re.compile(r"[;&|\n]")
+"""What stands between commands of which one may fail."""
 _MAX_AGE = 300.0
+_PATIENCE = 10.0
+"""Seconds that a step that failed waits for the cause."""
 _SHOWN = 6
 
 
 class PinCheck:
-    """Looks for pinned versions in the image's repositories while a step already runs.
+    """Looks for pinned versions in the image's repositories while a step runs.
 
-    The step that is about to run is judged, and with it those behind it in its stage, as far as
-    their sources are the same: a pin that nothing can meet is told before minutes go into what
-    stands above it.  A step that changes the sources itself is not judged, and neither is one
-    whose repositories cannot be read from here: it will speak for itself when it runs.
+    The step is judged, and with it those behind it in its stage, as far as their sources are the
+    same: a pin that nothing can meet ends the step, before minutes go into what stands above it.
+    A step that may do without what it asks for, or may bring sources of its own, is not judged;
+    if it fails, what it asked for is told.  A step that succeeds is right.
     """
 
     def __init__(
         self, shop: Workshop, state: StageState, tree: Tree, instruction: Instruction
     ) -> None:
-        self._cancelled = shop.cancelled
-        self._error: BaseException | None = None
+        self._shop = shop
+        self._state = state
+        self._over = False
+        self._errors: dict[tuple[int, str], BuildError] = {}
+        self._own = place_of(instruction)
+        reached = _with_these_sources((instruction, *shop.following(instruction)))
+        self._judged = {place_of(one) for one in reached if _is_certain(one)} - shop.judged
+        places = {*self._judged, *(place_of(one) for one in reached[:1])} - shop.judged
+        mentions = [
+            mention
+            for mention in shop.mentions()
+            if mention.version
+            and place_of(mention.instruction) in places
+            and not _is_recorded(shop, mention)
+        ]
         self._thread: threading.Thread | None = None
-        files, wanted = _to_check(shop, state, tree, instruction)
-        if wanted:
+        files = shop.files(state.stack.layers, tree) if mentions else None
+        if files is not None and has_dpkg(files):
+            # It may wait for a server that never answers: nothing waits for it then.
             self._thread = threading.Thread(
-                target=self._look, args=(shop, state, files, wanted), name="check pins"
+                target=self._look, args=(files, mentions), name="check pins", daemon=True
             )
             self._thread.start()
 
-    def _look(
-        self, shop: Workshop, state: StageState, files: ImageTree, wanted: list[Mention]
-    ) -> None:
-        try:
+    def _look(self, files: ImageTree, mentions: list[Mention]) -> None:
+        with contextlib.suppress(OakumError):
+            known = parse_status(files.read("var/lib/dpkg/status") or b"").values()
+            there = {(p.name, p.version) for p in known if p.installed}
+            wanted = [m for m in mentions if (m.package, m.version) not in there]
             # What was fetched a moment ago may lack what was published since.
-            if _missing(shop, state, files, wanted, _MAX_AGE):
-                self._error = _missing(shop, state, files, wanted, 0.0)
-        except BaseException as error:
-            self._error = error
+            if wanted and self._missing(files, wanted, _MAX_AGE):
+                self._errors = self._missing(files, wanted, 0.0)
+            # Once is enough: a step behind this one is judged again only where its sources may
+            # differ, and then it was not judged here.
+            self._shop.judged.update(self._judged)
+
+    def _missing(
+        self, files: ImageTree, wanted: list[Mention], max_age: float
+    ) -> dict[tuple[int, str], BuildError]:
+        repository = _open(self._shop, self._state, files, max_age, self._tell)
+        if repository is None:
+            return {}
+        errors: dict[tuple[int, str], BuildError] = {}
+        try:
+            for mention in wanted:
+                error = _check(repository, self._state, mention)
+                if error is not None:
+                    errors.setdefault(place_of(mention.instruction), error)
+        finally:
+            repository.close()
+        return errors
+
+    def _tell(self, event: Event) -> None:
+        if not self._over:
+            self._shop.progress(event)
+
+    def _verdict(self) -> BuildError | None:
+        """The error of the first step that is sure to fail."""
+        return next((e for place, e in self._errors.items() if place in self._judged), None)
 
     def is_set(self) -> bool:
         """Whether the step is of no use any more."""
-        return self._error is not None or self._cancelled.is_set()
+        return self._verdict() is not None or self._shop.cancelled.is_set()
 
-    def close(self) -> None:
-        """Wait for the end of it."""
+    def close(self, patience: float = 0.0) -> None:
+        """The step is over; wait for what is under way, for so many seconds."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(patience)
+        self._over = True
 
-    def finish(self) -> None:
-        """`BuildError` when a pinned version is in none of the image's repositories."""
+    def succeeded(self) -> None:
+        """`BuildError` when a step behind this one asks for what is not there."""
         self.close()
-        if self._error is not None:
-            raise self._error
+        self._errors.pop(self._own, None)
+        error = self._verdict()
+        if error is not None:
+            raise error
+
+    def failed(self, failure: OakumError) -> NoReturn:
+        """Raises the failure, or what is known to be its cause."""
+        if not self._shop.cancelled.is_set():
+            self.close(_PATIENCE)
+        error = self._verdict() or self._errors.get(self._own)
+        if error is None:
+            raise failure
+        if self._verdict() is error:
+            raise error from failure
+        raise BuildError(f"{failure.what}; {error.what}", error.todo) from failure
 
 
 @contextlib.contextmanager
@@ -99,8 +158,8 @@ def pins_checked(
 ) -> Iterator[sandbox.Cancelled]:
     """A time in which a step runs and its pins are looked for, if that is `wanted`.
 
-    Gives what tells the step to end; `BuildError` at the end when a pinned version is in none of
-    the image's repositories, whatever became of the step.
+    Gives what tells the step to end; `BuildError` when that was for a version that is in none of
+    the image's repositories.
     """
     if not wanted:
         yield shop.cancelled
@@ -108,38 +167,21 @@ def pins_checked(
     check = PinCheck(shop, state, tree, instruction)
     try:
         yield check
-    except OakumError:
-        check.finish()
-        raise
+    except OakumError as failure:
+        check.failed(failure)
     finally:
         check.close()
-    check.finish()
+    check.succeeded()
 
 
-def _to_check(
-    shop: Workshop, state: StageState, tree: Tree, instruction: Instruction
-) -> tuple[ImageTree, list[Mention]]:
-    """The image's files, and the pinned versions that it lacks and nobody looked for yet."""
-    files = shop.files(state.stack.layers, tree)
-    judged = _with_these_sources((instruction, *shop.following(instruction)))
-    places = {place_of(one) for one in judged} - shop.judged
-    mentions = [
-        mention
-        for mention in shop.mentions()
-        if mention.version
-        and place_of(mention.instruction) in places
-        and not _is_recorded(shop, mention)
-    ]
-    if not mentions:
-        return files, []
-    # Once is enough: a step behind this one is judged again only where its sources may differ,
-    # and then it was not judged here.
-    shop.judged.update(places)
-    if not has_dpkg(files):
-        return files, []
-    status = files.read("var/lib/dpkg/status")
-    there = {(p.name, p.version) for p in parse_status(status or b"").values() if p.installed}
-    return files, [m for m in mentions if (m.package, m.version) not in there]
+def _is_certain(instruction: Instruction) -> bool:
+    """Whether a RUN brings no sources, and fails when a command of it does."""
+    if instruction.heredocs or not _leaves_sources(instruction):
+        return False
+    text = "\n".join(instruction.arguments).strip().rstrip(";").replace("&&", "")
+    if _STRICT.match(text):
+        text = text.replace(";", "").replace("\n", "")
+    return not _TOLERANT.search(text)
 
 
 def _is_recorded(shop: Workshop, mention: Mention) -> bool:
@@ -175,7 +217,7 @@ def recorded_files(
     image = shop.files(state.stack.layers, tree)
     status = image.read("var/lib/dpkg/status") or b""
     there = {(p.name, p.architecture, p.version) for p in parse_status(status).values()}
-    repository = _open(shop, state, image, 0.0)
+    repository = _open(shop, state, image, 0.0, shop.progress)
     if repository is None:
         return None
     try:
@@ -220,21 +262,8 @@ def _leaves_sources(instruction: Instruction) -> bool:
     return not _OPAQUE.search(text) and all(words[0] in _PLAIN for words in commands)
 
 
-def _missing(
-    shop: Workshop, state: StageState, files: ImageTree, wanted: list[Mention], max_age: float
-) -> BuildError | None:
-    repository = _open(shop, state, files, max_age)
-    if repository is None:
-        return None
-    try:
-        errors = [_check(repository, state, mention) for mention in wanted]
-    finally:
-        repository.close()
-    return next((error for error in errors if error is not None), None)
-
-
 def _open(
-    shop: Workshop, state: StageState, files: ImageTree, max_age: float
+    shop: Workshop, state: StageState, files: ImageTree, max_age: float, progress: Progress
 ) -> AptRepository | None:
     # Reading repositories is needed only when a step really runs.
     from oakum.repository import open_apt
@@ -246,12 +275,10 @@ def _open(
             shop.store.cache("apt"),
             max_age=max_age,
             ca_certificates=shop.request.ca_certificates,
-            progress=shop.progress,
+            progress=progress,
         )
     except RepositoryError as error:
-        shop.progress(
-            Event("preflight", "note", f"the pinned versions were not checked: {error.what}")
-        )
+        progress(Event("preflight", "note", f"the pinned versions were not checked: {error.what}"))
         return None
 
 
