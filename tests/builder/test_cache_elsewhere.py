@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +161,101 @@ def test_a_cache_that_is_not_there_is_told_and_no_more(
     notes = [event.text for event in told if event.kind == "note" and event.task == "cache"]
     assert len(notes) == 3
     assert "has no cache of oakum's" in notes[2]
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_steps_run_when_their_cache_is_gone(
+    machines: list[Store], project: Path, tmp_path: Path, again: bool
+) -> None:
+    made(machines[0], project, cache_to=[f"type=local,dest={tmp_path}/c,mode=max"])
+    found = [f"type=local,src={tmp_path}/c"]
+    assert statuses(made(machines[1], project, cache_from=found)) == ["cached"] * 5
+    shutil.rmtree(tmp_path / "c")
+    (project / "Dockerfile").write_text((project / "Dockerfile").read_text() + "RUN cat /both\n")
+    built = made(machines[1], project, cache_from=found if again else [])
+    assert statuses(built) == ["ran"] * 6
+    assert all(here(machines[1], built))
+
+
+def test_a_cache_that_lies_does_no_harm_to_later_builds(
+    machines: list[Store], project: Path, tmp_path: Path
+) -> None:
+    """What it says of its layers counts for the build that reads it, and no longer."""
+    made(machines[0], project, cache_to=[f"type=local,dest={tmp_path}/c,mode=max"])
+    _swap_diff_ids(tmp_path / "c")
+    with contextlib.suppress(OakumError):
+        made(machines[1], project, cache_from=[f"type=local,src={tmp_path}/c"])
+    built = made(machines[1], project)
+    assert "ran" in statuses(built) and all(here(machines[1], built))
+    assert statuses(made(machines[1], project)) == ["cached"] * 5
+
+
+@pytest.mark.parametrize("harm", ["remove", "flip"])
+def test_steps_run_when_a_layer_of_their_cache_is_not_what_it_says(
+    machines: list[Store], project: Path, tmp_path: Path, harm: str
+) -> None:
+    first = made(machines[0], project, cache_to=[f"type=local,dest={tmp_path}/c,mode=max"])
+    layer = first.stages["tools"].stack.layers[-1].descriptor.digest
+    path = tmp_path / "c/blobs/sha256" / layer.partition(":")[2]
+    raw = path.read_bytes()
+    if harm == "remove":
+        path.unlink()
+    else:
+        path.write_bytes(raw[:100] + bytes([raw[100] ^ 1]) + raw[101:])
+    found = [f"type=local,src={tmp_path}/c"]
+    notes: list[Event] = []
+    parsed = tuple(parse_cache_place(text, "--cache-from") for text in found)
+    text = (project / "Dockerfile").read_text()
+    (project / "Dockerfile").write_text(
+        text.replace("RUN cat /srv/app", "COPY --from=tools /big /big\nRUN cat /srv/app")
+    )
+    built = build(
+        machines[1],
+        BuildRequest(project, cache_from=parsed),
+        progress=notes.append,
+    )
+    assert statuses(built)[0] == "ran"
+    assert built.image.layers and all(here(machines[1], built))
+    assert statuses(made(machines[1], project)) == ["cached"] * 6
+
+
+def _swap_diff_ids(place: Path) -> None:
+    """Let every result of a cache promise what another one is."""
+    from oakum.oci import Index, Manifest, digest_of
+
+    blobs = place / "blobs/sha256"
+
+    def read(digest: str) -> bytes:
+        return (blobs / digest.partition(":")[2]).read_bytes()
+
+    def write(raw: bytes) -> str:
+        (blobs / digest_of(raw).partition(":")[2]).write_bytes(raw)
+        return digest_of(raw)
+
+    index = Index.parse((place / "index.json").read_bytes())
+    root = index.manifests[0]
+    manifest = Manifest.parse(read(root.digest), root.media_type)
+    document = decode_document(read(manifest.config.digest), "the cache")
+    results = [step.result for step in document.steps]
+    swapped = tuple(
+        msgspec.structs.replace(
+            step,
+            result=msgspec.structs.replace(
+                step.result,
+                layer=msgspec.structs.replace(
+                    step.result.layer, diff_id=results[number - 1].layer.diff_id
+                ),
+            ),
+        )
+        for number, step in enumerate(document.steps)
+    )
+    config = encode_document(msgspec.structs.replace(document, steps=swapped))
+    changed = json.loads(manifest.raw)
+    changed["config"] |= {"digest": write(config), "size": len(config)}
+    raw = json.dumps(changed).encode()
+    whole = json.loads((place / "index.json").read_bytes())
+    whole["manifests"][0] |= {"digest": write(raw), "size": len(raw)}
+    (place / "index.json").write_text(json.dumps(whole))
 
 
 def test_a_cache_that_cannot_be_written_fails_the_build(

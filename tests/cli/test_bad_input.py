@@ -63,6 +63,27 @@ def test_an_unknown_base_is_named_with_its_line(
     assert todo
 
 
+@pytest.mark.parametrize("option", ["--iidfile", "--metadata-file", "--result-file"])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_named(
+    oakum: Oakum, context: Context, option: str
+) -> None:
+    place = context.write_all("FROM scratch", "COPY a /a", a="a")
+    for file in ("/nowhere/x", str(place)):
+        ended = oakum("build", place, "-t", "half:1", option, file)
+        assert ended.code == 2 and f"cannot write {file}" in ended.complaint[0]
+    assert "half" not in oakum.done("images").out
+
+
+@pytest.mark.parametrize("text", ["300000000000", "9" * 20, "-1", "\u00b2", "soon"])
+def test_a_time_that_no_image_can_have_is_a_usage_error(
+    oakum: Oakum, context: Context, text: str
+) -> None:
+    place = context.write_all("FROM scratch", "COPY a /a", a="a")
+    ended = oakum("build", place, SOURCE_DATE_EPOCH=text)
+    assert ended.code == 2 and "SOURCE_DATE_EPOCH" in ended.complaint[0]
+    oakum.done("build", place, SOURCE_DATE_EPOCH="253402300799")
+
+
 def test_an_unknown_target_is_a_usage_error_that_lists_the_stages(
     oakum: Oakum, context: Context
 ) -> None:

@@ -1,6 +1,7 @@
 """Building images: stages, the cache, steps in a sandbox, layers from their results."""
 
 from oakum.builder.asking import check, list_targets, outline
+from oakum.builder.assemble import LAST_SECOND
 from oakum.builder.build import (
     Built,
     build,
@@ -29,6 +30,7 @@ __all__ = [
     "EMBEDDED",
     "FIRST_HOSTNAME",
     "KINDS",
+    "LAST_SECOND",
     "Agent",
     "BuildRequest",
     "Built",

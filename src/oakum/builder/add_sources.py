@@ -40,7 +40,9 @@ def archive_source(shop: Workshop, name: str, path: bytes) -> Source | None:
 
 
 def _members(stream: Readable, shelf: Path) -> Iterator[Item]:
-    for number, (header, content) in enumerate(read_tar(TarStream(stream, max_layer_bytes()))):
+    for number, (header, content) in enumerate(
+        read_tar(TarStream(stream, max_layer_bytes()), layer=False)
+    ):
         if not header.path:
             continue
         if header.kind is not Kind.FILE:

@@ -79,7 +79,8 @@ def unpack(path: Path, root: Path, what: str) -> None:
     root.mkdir()
     unpacker = DirectoryUnpacker(root, user_namespace=in_user_namespace(), marked=True)
     with path.open("rb") as file, explained(what):
-        for header, content in read_tar(TarStream(readable(file), max_layer_bytes())):
+        stream = TarStream(readable(file), max_layer_bytes())
+        for header, content in read_tar(stream, layer=False):
             if header.kind in _DEVICES:
                 raise BuildError(
                     f"{what}: {header.path[:100]!r} is a device", "leave it out of the archive"

@@ -42,9 +42,14 @@ _RUNTIME_ORDER = (
 )
 
 
+LAST_SECOND = 253_402_300_799
+"""The last one of the year 9999, which configs can name (RFC 3339)."""
+
+
 def rfc3339(seconds: int) -> str:
-    """A time as configs have it."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time as configs have it; one that they cannot have is the nearest that they can."""
+    named = datetime.fromtimestamp(min(max(seconds, 0), LAST_SECOND), UTC)
+    return named.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def assemble(

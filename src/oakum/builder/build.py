@@ -155,7 +155,19 @@ def build(
 
 
 def _build(images: Images, request: BuildRequest, dockerfile: Dockerfile) -> Built:
-    """With oakum's own engine."""
+    """With oakum's own engine; a step whose layer cannot be had of a cache any more runs."""
+    while True:
+        gone = len(images.gone)
+        try:
+            return _build_once(images, request, dockerfile)
+        except OakumError as error:
+            if len(images.gone) == gone:
+                raise
+            text = f"steps run whose layers cannot be fetched: {error.what}"
+            images.progress(Event("cache", "note", text))
+
+
+def _build_once(images: Images, request: BuildRequest, dockerfile: Dockerfile) -> Built:
     store, options, progress = images.store, images.options, images.progress
     caches = import_caches(store, request.cache_from, request.platform, options, progress)
     shop = Workshop(store, request, images, dockerfile, progress, caches)

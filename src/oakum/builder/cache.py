@@ -10,13 +10,14 @@ versions that the step once installed: a lock chooses among them.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
 from oakum.layer import Layer, known_index
 from oakum.layer.read import INDEX_VERSION
+from oakum.oci import Descriptor
 from oakum.store import Store
 
 CACHE_VERSION = "2"
@@ -58,9 +59,18 @@ class Other(Protocol):
 class BuildCache:
     """The results of steps, in a store."""
 
-    def __init__(self, store: Store, others: Sequence[Other] = ()) -> None:
-        """`others` are caches from elsewhere, which are asked for what this one lacks."""
+    def __init__(
+        self,
+        store: Store,
+        others: Sequence[Other] = (),
+        reachable: Callable[[Descriptor], bool] | None = None,
+    ) -> None:
+        """`others` are caches from elsewhere, which are asked for what this one lacks.
+
+        `reachable` says whether a layer that is not in the store can be had.
+        """
         self._store = store
+        self._reachable = reachable or (lambda layer: bool(store.origins(layer.digest)))
         self._others = others
         self._kind = f"step-{CACHE_VERSION}"
 
@@ -79,7 +89,7 @@ class BuildCache:
         descriptor = result.layer.descriptor
         if self._store.blobs.has(descriptor.digest, descriptor.size):
             return known_index(self._store, result.layer.diff_id) is not None
-        return bool(self._store.origins(descriptor.digest))
+        return self._reachable(descriptor)
 
     def find(self, key: str, locked: Mapping[str, str] | None) -> StepResult | None:
         """The newest result of the key that agrees with the lock's versions.

@@ -25,7 +25,7 @@ from oakum.layer import LayerIndex
 from oakum.layer.entry import decode_index
 from oakum.oci import Descriptor, Digest, Index, Manifest, Platform
 from oakum.oci.digest import hasher_for
-from oakum.oci.media import INDEXES
+from oakum.oci.media import INDEXES, is_layer
 from oakum.progress import Event, Progress
 from oakum.repository.archive_files import ArchiveFiles
 from oakum.store import Store
@@ -52,8 +52,9 @@ class ImportedCache:
         self._blobs = {blob.digest: blob for blob in manifest.layers}
         self._steps: dict[str, list[StepResult]] = {}
         for step in document.steps:
+            layer = step.result.layer.descriptor
             # A result whose layer is not here too is of no use.
-            if step.result.layer.descriptor.digest in self._blobs:
+            if layer.digest in self._blobs and is_layer(layer.media_type):
                 self._steps.setdefault(step.key, []).append(step.result)
         self._document = document
         self._lock = threading.Lock()

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from oakum.builder.request import BuildRequest
-from oakum.errors import InvalidImage, NotFound, OakumError
+from oakum.errors import (
+    AccessDenied,
+    InvalidImage,
+    NotFound,
+    OakumError,
+    TransportError,
+)
 from oakum.layer import IndexingTee, Layer
 from oakum.layer.read import Unpacker
 from oakum.oci import (
@@ -80,6 +86,10 @@ class Images:
         self.options = options
         self.progress = progress
         self._lock = threading.Lock()
+        self.lent: set[Digest] = set()
+        """Layers of results of the build cache that were not in the store."""
+        self.gone: set[Digest] = set()
+        """Those of them that could not be fetched."""
 
     def find(
         self,
@@ -192,14 +202,25 @@ class Images:
                 unpack = functools.partial(unpacker, digest) if unpacker else None
                 return IndexingTee(self.store, descriptor, promised[digest], pool, unpack)
 
-            ensure_layers(
-                self.store,
-                [layer.descriptor for layer in still],
-                None,
-                self.options,
-                progress=self.progress,
-                consumer=tee,
-            )
+            try:
+                ensure_layers(
+                    self.store,
+                    [layer.descriptor for layer in still],
+                    None,
+                    self.options,
+                    progress=self.progress,
+                    consumer=tee,
+                )
+            except (InvalidImage, NotFound, AccessDenied, TransportError):
+                self._forget(digest for digest in promised if digest in self.lent)
+                raise
+
+    def _forget(self, lent: Iterable[Digest]) -> None:
+        """Where layers of the cache were to be had; they are made again when they are not."""
+        for digest in lent:
+            if not self.store.blobs.has(digest):
+                self.store.records.remove("origin", digest)
+                self.gone.add(digest)
 
     def current_digest(self, reference: Reference) -> Digest | None:
         """What the registry has under a tag now; None when it cannot be told."""

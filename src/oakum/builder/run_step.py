@@ -185,7 +185,9 @@ def _execute(
         _check_lock(run.instruction, packages, promise.packages)
         if offer.configuration and (lacking := unrecorded(packages, offer.used)):
             shown = ", ".join(lacking[:4]) + (" …" if len(lacking) > 4 else "")
-            text = f"not recorded, from an https source or a file of the step: {shown}"
+            text = (
+                f"not recorded, from an https source, a file or a cache mount of the step: {shown}"
+            )
             shop.progress(Event(f"step {stage}:{run.instruction.first_line}", "note", text))
         if shop.request.disturbance is None:
             shop.snapshots.keep(scratch / "kept", layer.diff_id)

@@ -26,9 +26,10 @@ from oakum.builder.step_downloads import StepDownloads
 from oakum.dockerfile import Dockerfile, Instruction, Mention, mentions
 from oakum.errors import OakumError, Unsupported
 from oakum.layer import Layer, LayerIndex
-from oakum.oci import Digest
+from oakum.oci import Descriptor, Digest
 from oakum.progress import Event, Progress
 from oakum.store import Store
+from oakum.transport import Origins
 from oakum.tree import ImageTree, Tree
 
 NOT_TO_BE_USED = "the cache was not to be used"
@@ -109,7 +110,9 @@ class Workshop:
         self.request = request
         self.images = images
         self.progress = progress
-        self.cache = BuildCache(store, caches)
+        self._origins = Origins(store, images.options)
+        self._reached: dict[Digest, bool] = {}
+        self.cache = BuildCache(store, caches, self._reachable)
         self.snapshots = Snapshots(store, images.fetch, self._told)
         self.layering = Layering(store, request.compression)
         self.step_downloads = StepDownloads(store, request)
@@ -128,6 +131,15 @@ class Workshop:
         indexes = self.snapshots.indexes(layers)
         descriptors = [layer.descriptor for layer in layers]
         return ImageTree(self.store, indexes, descriptors, tree=tree)
+
+    def _reachable(self, layer: Descriptor) -> bool:
+        """Whether a layer of the cache that is not here can be fetched; asked once in a build."""
+        if layer.digest not in self._reached:
+            gone = layer.digest in self.images.gone
+            self._reached[layer.digest] = not gone and self._origins.holds(layer)
+        if self._reached[layer.digest]:
+            self.images.lent.add(layer.digest)
+        return self._reached[layer.digest]
 
     def _told(self, diff_id: Digest) -> LayerIndex | None:
         """What a cache from elsewhere says that a layer holds."""
@@ -187,6 +199,7 @@ class Workshop:
         """Let go of threads and servers."""
         self.step_downloads.close()
         self.layering.close()
+        self._origins.close()
 
 
 def place_of(instruction: Instruction) -> tuple[int, str]:

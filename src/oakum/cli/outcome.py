@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,13 @@ from oakum.errors import (
     EXIT_PARTLY,
     OakumError,
     ProofFailed,
+    UsageError,
 )
 
 if TYPE_CHECKING:
     from oakum.verbs import Failure
 
+_FILES = ("result_file", "iidfile", "metadata_file")
 _DETAILED = {
     "done": EXIT_DONE,
     "nothing-to-do": EXIT_NOTHING,
@@ -38,10 +41,16 @@ def exit_code(outcome: str, detailed: bool) -> int:
 
 
 def with_result(verb: Callable[..., int]) -> Callable[..., int]:
-    """`verb`, which also tells a failure in JSON where its options ask for a JSON result."""
+    """`verb`, which also tells a failure in JSON where its options ask for a JSON result.
+
+    What it is to write at its end is tried before it begins.
+    """
 
     @functools.wraps(verb)
     def told(*words: Any, **options: Any) -> int:
+        for name in _FILES:
+            if options.get(name) is not None:
+                _require_place(options[name])
         try:
             return verb(*words, **options)
         except OakumError as error:
@@ -49,6 +58,17 @@ def with_result(verb: Callable[..., int]) -> Callable[..., int]:
             raise
 
     return told
+
+
+def _require_place(file: Path) -> None:
+    """`UsageError` where no file can be made."""
+    place = file.parent
+    if file.is_dir():
+        raise UsageError(f"cannot write {file}: it is a directory", "name a file")
+    if not place.is_dir():
+        raise UsageError(f"cannot write {file}: there is no directory {place}", "make it")
+    if not os.access(place, os.W_OK):
+        raise UsageError(f"cannot write {file}: {place} is not yours to write to", "name another")
 
 
 def _tell(error: OakumError, format_: str | None, file: Path | None) -> None:

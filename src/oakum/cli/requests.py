@@ -284,12 +284,18 @@ def opened_context(
 
 def _epoch() -> int | None:
     import os
+    import re
+
+    from oakum.builder import LAST_SECOND
 
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if text is None or text == "":
         return None
-    if not text.isdigit():
-        raise UsageError(f"SOURCE_DATE_EPOCH is {text[:40]!r}", "it is seconds since 1970")
+    if not re.fullmatch("[0-9]{1,12}", text) or int(text) > LAST_SECOND:
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is {text[:40]!r}",
+            "it is seconds since 1970, and not later than the year 9999",
+        )
     return int(text)
 
 

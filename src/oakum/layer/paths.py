@@ -66,12 +66,12 @@ class Links:
         self._links: set[bytes] = set()
         self._clean = b"\0"
 
-    def add(self, path: bytes) -> None:
-        self._links.add(path)
-        self._clean = b"\0"
-
-    def discard(self, path: bytes) -> None:
-        if path in self._links:
+    def note(self, path: bytes, *, symlink: bool) -> None:
+        """A member at `path` takes the place of what was there."""
+        if symlink:
+            self._links.add(path)
+            self._clean = b"\0"
+        else:
             self._links.discard(path)
 
     def resolve(self, path: bytes) -> bytes:

@@ -7,6 +7,7 @@ and sparse files are refused by name, since no image builder writes them.
 from __future__ import annotations
 
 import hashlib
+import posixpath
 from collections.abc import Iterator
 
 import msgspec
@@ -128,13 +129,17 @@ class TarStream:
         return f"sha256:{self._hasher.hexdigest()}", self._taken
 
 
-def read_tar(stream: TarStream) -> Iterator[tuple[Header, Iterator[bytes]]]:
+def read_tar(stream: TarStream, *, layer: bool = True) -> Iterator[tuple[Header, Iterator[bytes]]]:
     """The members of a tar with their content, in order.
 
     What a caller does not read of a content is skipped.  Raises `InvalidImage` for anything that
-    is not a valid archive, for a path with ``..`` and for more than `MAX_ENTRIES` members.
+    is not a valid archive and for more than `MAX_ENTRIES` members.
+
+    A `layer` must have no path with ``..`` and write through no link of its own.  Any other archive
+    may, as long as ``..`` does not lead out of its root; what a path through a link leads to is the
+    caller's affair.
     """
-    links = Links()
+    links = Links() if layer else None
     count = names = 0
     pax: dict[str, bytes] = {}
     long_name = long_link = None
@@ -261,7 +266,7 @@ def _header(
     pax: dict[str, bytes],
     long_name: bytes | None,
     long_link: bytes | None,
-    links: Links,
+    links: Links | None,
 ) -> tuple[Header, int]:
     """The member that a header and its extensions describe, and how many bytes follow it."""
     name = raw[:100].split(b"\0", 1)[0]
@@ -273,23 +278,21 @@ def _header(
     kind = _KINDS.get(flag)
     if kind is None or any(key.startswith("GNU.sparse") for key in pax):
         raise damaged(f"a member of type {flag!r} that images do not use (sparse or multi-volume)")
-    path = links.resolve(normalise(name))
+    path = _path(name, links)
     size = _within(_pax_number(pax, "size", size), 0, _MAX_NUMBER, "size")
     if kind is not Kind.FILE:
         size = 0
     elif flag == b"\0" and name.endswith(b"/"):
         kind = Kind.DIRECTORY
     if kind is Kind.HARDLINK:
-        link = links.resolve(normalise(link))
+        link = _path(link, links)
     elif kind is Kind.SYMLINK and (not link or b"\0" in link or len(link) >= MAX_PATH):
         raise damaged(f"the symbolic link {path[:100]!r} has no possible target")
     elif not path and kind is not Kind.DIRECTORY:
         raise damaged("its root is not a directory")
     kind, path = whiteout(kind, path)
-    if kind is Kind.SYMLINK:
-        links.add(path)
-    else:
-        links.discard(path)
+    if links is not None:
+        links.note(path, symlink=kind is Kind.SYMLINK)
     device = (0, 0)
     if kind in (Kind.CHARACTER, Kind.BLOCK):
         device = (
@@ -323,6 +326,13 @@ def _header(
         0,
     )
     return header, size
+
+
+def _path(name: bytes, links: Links | None) -> bytes:
+    """The path of a member, or of what it links to."""
+    if links is not None:
+        return links.resolve(normalise(name))
+    return normalise(posixpath.normpath(name.lstrip(b"/")))
 
 
 def _within(value: int, least: int, most: int, what: str) -> int:

@@ -9,7 +9,7 @@ from oakum.transport.layers import ensure_layers
 from oakum.transport.location import Location, parse_location
 from oakum.transport.open import open_source, open_target
 from oakum.transport.options import RegistryOptions
-from oakum.transport.origins import layout_origin
+from oakum.transport.origins import Origins, layout_origin
 from oakum.transport.pull import Pulled, is_attestation, pull
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "ImageSource",
     "ImageTarget",
     "Location",
+    "Origins",
     "Pulled",
     "RegistryOptions",
     "copy_image",

@@ -56,6 +56,14 @@ class LayoutSource:
             while chunk := handle.read(_CHUNK):
                 yield chunk
 
+    def holds(self, descriptor: Descriptor) -> bool:
+        """Whether the blob is there, with its size."""
+        try:
+            with self._open(blob_name(descriptor.digest)) as handle:
+                return handle.size == descriptor.size
+        except (NotFound, InvalidImage):
+            return False
+
     def origin(self) -> Reference | None:
         """A directory is no registry."""
         return None
@@ -76,7 +84,9 @@ class _Reader:
             raise NotFound(f"{path} is not there", "the layout is incomplete") from error
         except OSError as error:
             raise InvalidImage(f"cannot read {path}: {error.strerror}", "check it") from error
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
+        info = os.fstat(handle)
+        self.size = info.st_size
+        if not stat.S_ISREG(info.st_mode):
             os.close(handle)
             raise InvalidImage(f"{path} is not a file", "the layout is damaged")
         self._file = os.fdopen(handle, "rb", buffering=0)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from oakum.errors import AccessDenied, NotFound, TransportError
+from oakum.errors import AccessDenied, NotFound, OakumError, TransportError
 from oakum.oci import Descriptor
 from oakum.progress import Progress, silent
 from oakum.store import Store
-from oakum.transport.interface import ImageSource
 from oakum.transport.options import RegistryOptions
+
+if TYPE_CHECKING:
+    from oakum.transport.oci_layout import LayoutSource
+    from oakum.transport.registry import RegistrySource
 
 _LAYOUT = "oci:"
 
@@ -34,7 +39,7 @@ class Origins:
         self._options = options
         self._progress = progress
         self._lock = threading.Lock()
-        self._opened: dict[str, ImageSource] = {}
+        self._opened: dict[str, RegistrySource | LayoutSource] = {}
 
     def blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The blob's bytes from `offset` on; where one registry fails, the next one goes on.
@@ -57,7 +62,15 @@ class Origins:
             "pull the image again",
         )
 
-    def _source(self, name: str) -> ImageSource:
+    def holds(self, descriptor: Descriptor) -> bool:
+        """Whether one of them has the blob now, as far as it says without sending it."""
+        for name in self._store.origins(descriptor.digest):
+            with contextlib.suppress(OakumError):
+                if self._source(name).holds(descriptor):
+                    return True
+        return False
+
+    def _source(self, name: str) -> RegistrySource | LayoutSource:
         from oakum.transport.oci_layout import LayoutSource
         from oakum.transport.registry import RegistrySource
 

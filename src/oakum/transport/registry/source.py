@@ -146,6 +146,24 @@ class RegistrySource:
 
         return self._each(read)
 
+    def holds(self, descriptor: Descriptor) -> bool:
+        """Whether the repository has the blob."""
+
+        def look(client: Client) -> bool:
+            with client.request(
+                "HEAD",
+                f"{self._path}/blobs/{descriptor.digest}",
+                scopes=self._scopes,
+                what=f"look for a blob in {self._reference.name}",
+                accept=(200,),
+            ) as response:
+                return response.status_code == 200
+
+        try:
+            return self._each(look)
+        except NotFound:
+            return False
+
     def blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The blob's bytes from `offset` on; a connection that is cut is taken up again."""
         position = offset
