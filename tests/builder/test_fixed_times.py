@@ -64,3 +64,11 @@ def test_cached_or_not_the_image_is_the_same(
         digest(store, project, first)
         for epoch in (AGO, LATELY, AGO):
             assert digest(store, project, epoch, ran=0) == fresh[epoch]
+
+
+def test_a_time_that_a_pyc_cannot_have_is_the_last_that_it_can(
+    project: Path, tmp_path: Path
+) -> None:
+    with Store(tmp_path / "used") as store:
+        digest(store, project, LONG_AGO)
+        digest(store, project, 253_402_300_799, ran=0)

@@ -21,6 +21,7 @@ from oakum.store import Store, guarded
 from oakum.tree import Tree
 
 _PYC_HEADER = 16
+_LAST_RECORDED = (1 << 32) - 1
 
 SettledTime = Callable[[int], int]
 """The time that stands in a layer for one that was found."""
@@ -176,7 +177,9 @@ def settled_pyc(content: Iterable[bytes], time: SettledTime) -> Iterator[bytes]:
 
 def _settled_head(head: bytes, time: SettledTime) -> bytes:
     recorded = _recorded(head)
-    return head if recorded < 0 else head[:8] + struct.pack("<I", time(recorded)) + head[12:]
+    if recorded < 0:
+        return head
+    return head[:8] + struct.pack("<I", min(time(recorded), _LAST_RECORDED)) + head[12:]
 
 
 def _recorded(head: bytes) -> int:

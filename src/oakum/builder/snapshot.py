@@ -102,10 +102,14 @@ class Snapshots:
         if below == stack:
             return tree
         missing = layers[len(below) :]
-        here = [known_index(self._store, x.diff_id) or self._told(x.diff_id) for x in missing]
+        known = [known_index(self._store, x.diff_id) for x in missing]
+        here = [index or self._told(x.diff_id) for index, x in zip(known, missing)]
         for index in self.indexes(missing) if None in here else here:
             assert index is not None
             tree = tree.plus(index)
+        if None in known and None not in here:
+            # What others tell counts until the layer itself is read.
+            return tree
         with self._lock:
             self._trees[stack] = tree
             while len(self._trees) > _MOST_TREES:

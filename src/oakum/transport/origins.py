@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +39,7 @@ class Origins:
         self._progress = progress
         self._lock = threading.Lock()
         self._opened: dict[str, RegistrySource | LayoutSource] = {}
+        self._silent: set[str] = set()
 
     def blob(self, descriptor: Descriptor, offset: int = 0) -> Iterator[bytes]:
         """The blob's bytes from `offset` on; where one registry fails, the next one goes on.
@@ -63,11 +63,16 @@ class Origins:
         )
 
     def holds(self, descriptor: Descriptor) -> bool:
-        """Whether one of them has the blob now, as far as it says without sending it."""
+        """Whether one of them has the blob now, as far as it says without sending it.
+
+        One that does not answer is not asked again.
+        """
         for name in self._store.origins(descriptor.digest):
-            with contextlib.suppress(OakumError):
-                if self._source(name).holds(descriptor):
+            try:
+                if name not in self._silent and self._source(name).holds(descriptor):
                     return True
+            except OakumError:
+                self._silent.add(name)
         return False
 
     def _source(self, name: str) -> RegistrySource | LayoutSource:
