@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from oakum.builder import BuildRequest, build
+from oakum.builder import BuildRequest, build, parse_cache_place
 from oakum.store import Store
-from support.busy import Context
+from support.busy import LINES, Context
 
 LONG_AGO, AGO, LATELY = 1_000_000_000, 1_500_000_000, 1_790_000_000
 PYC = r"\x42\x0d\r\n\0\0\0\0"
 BELOW = " && chmod 600 /base/new && cp -p /base/new /copied"
-"""What takes over times of the layer below: with others below, the step itself gives others."""
+"""What takes over times of the layer below."""
 TEXT = (
     "FROM scratch AS base",
     "COPY --chmod=755 busybox /bin/busybox",
@@ -42,8 +42,11 @@ def project(tmp_path: Path) -> Path:
     return place
 
 
-def digest(store: Store, place: Path, epoch: int | None, ran: int | None = None) -> str:
-    built = build(store, BuildRequest(place, source_date_epoch=epoch))
+def digest(
+    store: Store, place: Path, epoch: int | None, ran: int | None = None, **more: object
+) -> str:
+    request = BuildRequest(place, source_date_epoch=epoch, **more)  # type: ignore[arg-type]
+    built = build(store, request)
     assert ran is None or built.ran == ran
     return str(built.image.root.digest)
 
@@ -52,23 +55,79 @@ def digest(store: Store, place: Path, epoch: int | None, ran: int | None = None)
 def test_cached_or_not_the_image_is_the_same(
     project: Path, tmp_path: Path, first: int | None
 ) -> None:
-    if first == LONG_AGO:
-        file = project / "Dockerfile"
-        file.write_text(file.read_text().replace(BELOW, ""))
+    compare(project, tmp_path, first, LONG_AGO, AGO, LATELY, AGO)
+
+
+def compare(place: Path, scratch: Path, first: int | None, *epochs: int, **more: object) -> None:
+    """A store that is used for one time after the other gives what an empty one gives."""
     fresh = {}
-    for epoch in (LONG_AGO, AGO, LATELY):
-        with Store(tmp_path / f"fresh {epoch}") as store:
-            fresh[epoch] = digest(store, project, epoch)
-    assert len(set(fresh.values())) == 3
+    for epoch in {*epochs}:
+        with Store(scratch / f"fresh {epoch}") as store:
+            fresh[epoch] = digest(store, place, epoch, **more)
+    with Store(scratch / "used") as store:
+        digest(store, place, first, **more)
+        for epoch in epochs:
+            assert digest(store, place, epoch, **more) == fresh[epoch]
+            assert digest(store, place, epoch, ran=0, **more) == fresh[epoch]
+
+
+def test_what_steps_made_is_dated_without_running_them(project: Path, tmp_path: Path) -> None:
+    file = project / "Dockerfile"
+    file.write_text(file.read_text().replace(BELOW, ""))
     with Store(tmp_path / "used") as store:
-        digest(store, project, first)
-        for epoch in (AGO, LATELY, AGO):
-            assert digest(store, project, epoch, ran=0) == fresh[epoch]
+        digest(store, project, None)
+        for epoch in (LATELY, LATELY - 10, LATELY + 10, AGO + 1):
+            digest(store, project, epoch, ran=0)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("RUN mkdir /app && echo hi >/app/f", "RUN chown -R 5:5 /app"),
+        ("RUN chmod 4755 /bin/busybox && ln /bin/busybox /again",),
+        ("RUN mkdir -p /etc && echo bob:!:20000:0:99999:7::: >/etc/shadow",),
+        ("COPY pyc /m.pyc", "RUN cp -p /m.pyc /n.pyc && touch -d @500000000 /n.pyc"),
+        ("RUN mkdir /d && echo 1 >/d/x", "RUN rm -r /d && mkdir /d && ln -s x /d/l && mkfifo /d/p"),
+        ("COPY --from=other /x /y", "WORKDIR /y/z", "COPY --from=other /made /made"),
+    ],
+)
+@pytest.mark.parametrize("reproducible", [False, True])
+def test_times_from_below_are_told_from_those_of_the_step(
+    tmp_path: Path, lines: tuple[str, ...], reproducible: bool
+) -> None:
+    head = b"\x42\x0d\r\n" + bytes(4) + (1_650_000_000).to_bytes(4, "little") + bytes(20)
+    context = Context(tmp_path / "project")
+    other = ("FROM scratch AS other", "COPY busybox /x/busybox", "COPY busybox /bin/sh")
+    more = ("RUN echo made >/made", *LINES, *lines)
+    place = context.write_all(*other, *more, pyc=head)
+    os.utime(place / "busybox", (AGO, AGO))
+    compare(
+        place,
+        tmp_path,
+        None,
+        LATELY,
+        1_300_000_000,
+        1_400_000_000,
+        1_600_000_000,
+        1_700_000_000,
+        1_600_000_000,
+        reproducible=reproducible,
+    )
+
+
+def test_a_cache_elsewhere_keeps_what_is_known_of_times(project: Path, tmp_path: Path) -> None:
+    there = parse_cache_place(f"type=local,dest={tmp_path}/c,mode=max", "--cache-to")
+    back = parse_cache_place(f"type=local,src={tmp_path}/c", "--cache-from")
+    with Store(tmp_path / "one") as store:
+        digest(store, project, LATELY, cache_to=(there,))
+    with Store(tmp_path / "other") as store, Store(tmp_path / "fresh") as fresh:
+        found = digest(store, project, AGO + 1, ran=0, cache_from=(back,))
+        assert found == digest(fresh, project, AGO + 1)
 
 
 def test_a_time_that_a_pyc_cannot_have_is_the_last_that_it_can(
     project: Path, tmp_path: Path
 ) -> None:
     with Store(tmp_path / "used") as store:
-        digest(store, project, LONG_AGO)
+        digest(store, project, LATELY)
         digest(store, project, 253_402_300_799, ran=0)

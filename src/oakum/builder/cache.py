@@ -44,9 +44,11 @@ class StepResult(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     """How long it took."""
     clamp: int | None = None
-    """The newest time that its layer's entries were allowed, in seconds; None for any."""
-    own_times: dict[bytes, int] = {}
-    """What was held to it, or has just that time, and had a time from before the step: by path."""
+    """The newest time that the entries of a RUN's layer were allowed, in seconds; None: unknown."""
+    exact: bool = False
+    """Whether just what the step made has that time, so that it can be given another one."""
+    recorded: int = 0
+    """The newest older time of a source that a ``.pyc`` of the layer records."""
 
 
 class Other(Protocol):

@@ -20,7 +20,6 @@ from oakum.builder.cache import StepResult
 from oakum.builder.context import Directory
 from oakum.builder.copy_sources import flag_truth, sources_of
 from oakum.builder.copying import Change, CopyPlan, Source, destination_of
-from oakum.builder.dating import dated
 from oakum.builder.ignore import Ignore, parse_patterns
 from oakum.builder.memory import inputs_of_items
 from oakum.builder.modes import parse_mode
@@ -101,25 +100,30 @@ def _layer(
     why = NOT_TO_BE_USED if shop.uncached(stage) else ""
     found = None if why else shop.cache.find(key, None)
     if found is not None:
-        found = dated(shop, key, found)
+        found = _timed(shop, key, found, items, clamp)
         return Found(found, True, time.monotonic() - began, key=key, inputs=inputs)
     if shop.request.only_cached:
         raise NotCached(stage, instruction)
     layer, content = shop.layering.write(_written(items, clamp))
-    result = StepResult(
-        layer,
-        content,
-        epoch=epoch,
-        seconds=time.monotonic() - began,
-        clamp=clamp,
-        own_times={
-            i.entry.path: i.entry.mtime
-            for i in items
-            if clamp is not None and i.entry.mtime >= clamp
-        },
-    )
+    result = StepResult(layer, content, epoch=epoch, seconds=time.monotonic() - began)
     shop.remember(key, result)
     return Found(result, False, time.monotonic() - began, why, key=key, inputs=inputs)
+
+
+def _timed(
+    shop: Workshop, key: str, found: StepResult, items: Sequence[Item], clamp: int | None
+) -> StepResult:
+    """The result with the times that its items have now, where a build fixes times."""
+    if clamp is None:
+        return found
+    (index,) = shop.snapshots.indexes([found.layer])
+    times = [min(item.entry.mtime, clamp) for item in items]
+    if times == [entry.mtime for entry in index.entries]:
+        return found
+    layer, content = shop.layering.write(_written(items, clamp))
+    made = msgspec.structs.replace(found, layer=layer, content=content)
+    shop.remember(key, made)
+    return made
 
 
 def copy_history(instruction: Instruction, expand: Callable[[str], str]) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
+
 from oakum.builder.ahead import Ahead
 from oakum.builder.changes import changed_only, unfold
 from oakum.builder.noise import quieten
@@ -20,6 +22,7 @@ from oakum.oci import Compression
 from oakum.store import Store, guarded
 from oakum.tree import Tree
 
+SHADOW = "etc/shadow"
 _PYC_HEADER = 16
 _LAST_RECORDED = (1 << 32) - 1
 
@@ -77,10 +80,10 @@ class Layering:
         marked: bool = False,
         known: Mapping[bytes, Blocks] = {},
         quiet: bool = False,
-    ) -> tuple[Layer, str, dict[bytes, int]]:
+    ) -> tuple[Layer, str, Settled]:
         """The layer of a step's upper directory on `below`; nothing in it is newer than `epoch`.
 
-        Its identity follows, and the times that `settle_times` gives of a step that `began` then.
+        Its identity follows, and what `settle_times` says of a step that `began` then.
         `marked` says that its whiteouts are files with marked names, `quiet` has the rules on noise
         applied.
         """
@@ -88,10 +91,13 @@ class Layering:
             unfold(upper, below, marked=marked)
             if quiet:
                 quieten(upper, below, epoch, marked=marked)
-            own = settle_times(upper, epoch, began)
+            settled = settle_times(upper, epoch, began)
+            if quiet and os.path.lexists(upper / SHADOW):
+                # The rule on its days goes by the time that is allowed.
+                settled = msgspec.structs.replace(settled, exact=False)
             entries = read_directory(upper, clamp=epoch, marked=marked)
             layer, content = self.write(_opened(changed_only(entries, below)), known)
-            return layer, content, own
+            return layer, content, settled
 
 
 def _opened(
@@ -108,26 +114,38 @@ def _opener(source: bytes) -> Callable[[], Iterator[bytes]]:
     return lambda: file_content(source)
 
 
-def settle_times(upper: Path, epoch: int, began: int) -> dict[bytes, int]:
+class Settled(msgspec.Struct, frozen=True):
+    """What was done to the times of a step's layer, so that they can be held to another one."""
+
+    epoch: int
+    """The newest time that was allowed, in seconds; what the step made itself has it."""
+    exact: bool = True
+    """Whether nothing that was there before the step had that time or a newer one: what has it
+    now was made by the step."""
+    recorded: int = 0
+    """The newest older time of a source that a ``.pyc`` records."""
+
+
+def settle_times(upper: Path, epoch: int, began: int) -> Settled:
     """Give everything newer than `epoch` that time, on disk as it will be in the layer.
 
     A ``.pyc`` records its source's time (PEP 552); one that is newer is set as well, since its
-    source's time is.  Returns what had its time from before the step `began`, where that is not in
-    the layer any more or is just `epoch`: by path, by `recorded_in` for what a ``.pyc`` records.
+    source's time is.  The step `began` then.
     """
-    top = os.fsencode(upper)
-    directories = [top]
-    own: dict[bytes, int] = {}
-    settled: dict[int, int] = {}
+    directories = [os.fsencode(upper)]
+    newest = 0
+    exact = True
+    settled: set[int] = set()
 
-    def settle(path: bytes) -> None:
-        info = os.lstat(path)
+    def settle(path: bytes, info: os.stat_result) -> bool:
+        """Whether the path was made by the step, or is older than the time that is allowed."""
+        time = info.st_mtime_ns // 1_000_000_000
         # Another name of the file may have been settled.
-        time = settled.setdefault(info.st_ino, info.st_mtime_ns // 1_000_000_000)
+        known = info.st_ino in settled
         if time > epoch:
+            settled.add(info.st_ino)
             os.utime(path, (epoch, epoch), follow_symlinks=False)
-        if epoch <= time < began:
-            own[path[len(top) + 1 :]] = time
+        return known or not epoch <= time < began
 
     for directory in directories:
         with os.scandir(directory) as listing:
@@ -136,20 +154,17 @@ def settle_times(upper: Path, epoch: int, began: int) -> dict[bytes, int]:
             if item.is_dir(follow_symlinks=False):
                 directories.append(item.path)
                 continue
+            info = item.stat(follow_symlinks=False)
             # A whiteout, a link or a device may have such a name too.
             if item.name.endswith(b".pyc") and item.is_file(follow_symlinks=False):
                 recorded = _settle_pyc(item.path, epoch)
-                if epoch <= recorded < began:
-                    own[recorded_in(item.path[len(top) + 1 :])] = recorded
-            settle(item.path)
+                os.utime(item.path, ns=(info.st_mtime_ns, info.st_mtime_ns))
+                newest = max(newest, recorded if recorded < epoch else 0)
+                exact = exact and not epoch <= recorded < began
+            exact = settle(item.path, info) and exact
     for directory in reversed(directories):
-        settle(directory)
-    return own
-
-
-def recorded_in(path: bytes) -> bytes:
-    """What stands for the time that the ``.pyc`` at `path` records; no path itself."""
-    return path + b"\0"
+        exact = settle(directory, os.lstat(directory)) and exact
+    return Settled(epoch, exact, newest)
 
 
 def _settle_pyc(path: bytes, epoch: int) -> int:

@@ -76,12 +76,14 @@ def run_instruction(
         why = "a step behind it needs newer package lists"
     else:
         found = shop.cache.find(key, promised)
-        if found is not None:
-            found = dated(shop, key, found)
+        held = found and dated(shop, key, found)
+        if held is not None:
             state.add_history(run.history(state), empty=False)
             seconds = time.monotonic() - began
-            return Found(found, True, seconds, command=mark, key=key, inputs=inputs)
-        if promised is not None and shop.cache.results(key):
+            return Found(held, True, seconds, command=mark, key=key, inputs=inputs)
+        if found is not None:
+            why = "its layer has times of another SOURCE_DATE_EPOCH"
+        elif promised is not None and shop.cache.results(key):
             why = "the lock asks for other package versions"
     if shop.request.only_cached:
         raise NotCached(stage, instruction)
@@ -172,7 +174,7 @@ def _execute(
         _keep_kernels_directories(tree, upper)
         epoch = shop.request.source_date_epoch
         clamp = state.epoch if epoch is None else epoch
-        layer, content, own_times = shop.layering.of_upper(
+        layer, content, settled = shop.layering.of_upper(
             upper,
             tree,
             clamp,
@@ -203,7 +205,8 @@ def _execute(
         offer.used,
         seconds=seconds,
         clamp=clamp,
-        own_times=own_times,
+        exact=settled.exact,
+        recorded=settled.recorded,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,13 +61,15 @@ def with_result(verb: Callable[..., int]) -> Callable[..., int]:
 
 def _require_place(file: Path) -> None:
     """`UsageError` where no file can be made."""
-    place = file.parent
-    if file.is_dir():
+    try:
+        directory, place = file.is_dir(), file.resolve().parent
+        there = place.is_dir()
+    except (OSError, RuntimeError) as error:
+        raise UsageError(f"cannot write {str(file)[:200]}: {error}", "name another file") from error
+    if directory:
         raise UsageError(f"cannot write {file}: it is a directory", "name a file")
-    if not place.is_dir():
+    if not there:
         raise UsageError(f"cannot write {file}: there is no directory {place}", "make it")
-    if not os.access(place, os.W_OK):
-        raise UsageError(f"cannot write {file}: {place} is not yours to write to", "name another")
 
 
 def _tell(error: OakumError, format_: str | None, file: Path | None) -> None:
