@@ -219,6 +219,18 @@ def test_steps_run_when_a_layer_of_their_cache_is_not_what_it_says(
     assert statuses(made(machines[1], project)) == ["cached"] * 6
 
 
+def test_an_output_needs_layers_that_are_what_the_cache_says(
+    machines: list[Store], project: Path, tmp_path: Path
+) -> None:
+    first = made(machines[0], project, cache_to=[f"type=local,dest={tmp_path}/c,mode=max"])
+    layer = first.image.layers[-1].descriptor.digest
+    path = tmp_path / "c/blobs/sha256" / layer.partition(":")[2]
+    raw = path.read_bytes()
+    path.write_bytes(raw[:40] + bytes([raw[40] ^ 1]) + raw[41:])
+    built = made(machines[1], project, cache_from=[f"type=local,src={tmp_path}/c"], whole=True)
+    assert statuses(built).count("ran") == 1 and all(here(machines[1], built))
+
+
 def _swap_diff_ids(place: Path) -> None:
     """Let every result of a cache promise what another one is."""
     from oakum.oci import Index, Manifest, digest_of

@@ -175,6 +175,8 @@ def _build_once(images: Images, request: BuildRequest, dockerfile: Dockerfile) -
         solver = Solver(shop, dockerfile, images)
         _refuse_foreign(shop, solver, dockerfile, images, caches)
         solved = solver.solve()
+        if request.whole:
+            images.fetch(solved.state.stack.layers)
         if not request.only_cached:
             shop.memory.keep()
     finally:

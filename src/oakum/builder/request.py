@@ -107,6 +107,8 @@ class BuildRequest(msgspec.Struct, frozen=True):
     """Fail when the lock is not exactly what the build resolves to."""
     compression: Compression = Compression.GZIP
     """How new layers are compressed."""
+    whole: bool = False
+    """Whether all layers of the image are to be in the store at the end, as an output needs."""
     source_date_epoch: int | None = None
     """Newest time of anything in a new layer; None: from base image and sources."""
     engine: str = "embedded"

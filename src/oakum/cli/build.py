@@ -208,6 +208,7 @@ def build(
         r.opened_context(store, request, place, file, watch) as request,
     ):
         request = r.with_lock(request, locked=locked, no_lock=no_lock, compression=compression)
+        request = replace(request, whole=bool(outputs))
         from oakum.verbs import build_result, publish, remember_lines
 
         before = [store.names.get(name) for name in names]
