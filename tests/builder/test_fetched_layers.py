@@ -11,7 +11,7 @@ import pytest
 
 from oakum.builder import BuildRequest, build
 from oakum.errors import OakumError
-from oakum.oci import parse_reference
+from oakum.oci import Manifest, parse_reference
 from oakum.store import Store
 from oakum.transport import RegistryOptions, open_source, parse_location, pull
 from oakum.verbs import publish
@@ -86,13 +86,20 @@ def test_they_are_what_unpacking_from_the_store_gives(
 
 
 def test_a_damaged_layer_leaves_nothing(
-    store: Store, registry: str, name: str, tmp_path: Path
+    store: Store, other: Store, registry: str, name: str, tmp_path: Path
 ) -> None:
-    data = tmp_path.parent
     context = Context(tmp_path / "project").write(f"FROM {name}\nRUN ls / >/seen\n")
-    blobs = sorted(_registry_blobs(registry, data), key=lambda path: -path.stat().st_size)
-    raw = blobs[0].read_bytes()
-    blobs[0].write_bytes(raw[: len(raw) // 2] + bytes(64) + raw[len(raw) // 2 + 64 :])
+    source = open_source(parse_location(f"docker://{name}"), other, RegistryOptions())
+    try:
+        pulled = pull(other, source, name=parse_reference(name))
+    finally:
+        source.close()
+    manifest = other.manifest(pulled.descriptor)
+    assert isinstance(manifest, Manifest)
+    largest = max(manifest.layers, key=lambda layer: layer.size)
+    blob = _registry_blob(registry, tmp_path.parent, largest.digest)
+    raw = blob.read_bytes()
+    blob.write_bytes(raw[: len(raw) // 2] + bytes(64) + raw[len(raw) // 2 + 64 :])
     try:
         with pytest.raises(OakumError):
             build(store, BuildRequest(context))
@@ -100,16 +107,17 @@ def test_a_damaged_layer_leaves_nothing(
         left = [path.name for path in (store.root / "tmp").rglob("fs")]
         assert left == []
     finally:
-        blobs[0].write_bytes(raw)
+        blob.write_bytes(raw)
     assert build(store, BuildRequest(context)).ran == 1
 
 
-def _registry_blobs(registry: str, place: Path) -> list[Path]:
-    """The layers of the image as the registry has them on disk."""
+def _registry_blob(registry: str, place: Path, digest: str) -> Path:
+    """A blob as the registry has it on disk."""
     (config,) = [
         path
         for path in place.parent.rglob("config.yml")
         if f"addr: '{registry}'" in path.read_text()
     ]
+    hexadecimal = digest.partition(":")[2]
     blobs = config.parent / "data/docker/registry/v2/blobs/sha256"
-    return [path for path in blobs.glob("*/*/data") if path.stat().st_size > 100_000]
+    return blobs / hexadecimal[:2] / hexadecimal / "data"

@@ -96,7 +96,9 @@ class PinCheck:
                 self._errors = self._missing(files, wanted, 0.0)
             # Once is enough: a step behind this one is judged again only where its sources may
             # differ, and then it was not judged here.
-            self._shop.judged.update(self._judged)
+            # What is found after the step is over nobody hears of: it counts for nothing.
+            if not self._over:
+                self._shop.judged.update(self._judged)
 
     def _missing(
         self, files: ImageTree, wanted: list[Mention], max_age: float
