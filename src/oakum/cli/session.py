@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -75,14 +75,19 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 
 def _leave_now(stopped: _Stopped) -> NoReturn:
     """End although threads are still at work; the kernel ends their steps and their mounts."""
-    from oakum.builder.sandbox import clean_mounts
+    try:
+        from oakum.builder.sandbox import clean_mounts
 
-    for store in list(_OPEN):
-        if store.place.made is not None:
-            clean_mounts(store.place.made)
-        store.close()
-    _tell_stopped(stopped)
-    os._exit(stopped.exit_code)
+        for store in list(_OPEN):
+            # A thread may still write where this removes; the next start removes the rest.
+            with suppress(Exception):
+                if store.place.made is not None:
+                    clean_mounts(store.place.made)
+            with suppress(Exception):
+                store.close()
+        _tell_stopped(stopped)
+    finally:
+        os._exit(stopped.exit_code)
 
 
 def _tell_stopped(stopped: _Stopped) -> None:
