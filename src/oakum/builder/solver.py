@@ -37,6 +37,7 @@ from oakum.errors import BuildError, DockerfileError, OakumError, Unsupported
 from oakum.oci import Config, Platform, parse_platform
 from oakum.progress import Event
 
+_TICK = 0.25
 _MAX_TRIGGERS = 200
 _TRIGGERS = "ONBUILD of the base"
 
@@ -149,7 +150,8 @@ class Solver:
         seen: set[Future[StageState]] = set()
         first: BaseException | None = None
         while pending := self._unseen(seen):
-            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            # Again and again: a signal that another thread got wakes nobody here.
+            done, _ = wait(pending, _TICK, return_when=FIRST_COMPLETED)
             for future in done:
                 error = future.exception()
                 if error is not None and (first is None or isinstance(first, Stopped)):
