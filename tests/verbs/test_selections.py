@@ -308,21 +308,6 @@ def test_a_step_that_succeeds_is_right(project: Project, outdated: Outdated, scr
     assert project.build().ran  # type: ignore[attr-defined]
 
 
-def test_a_script_of_the_project_may_bring_the_source(
-    lab: Lab, project: Project, outdated: Outdated
-) -> None:
-    name = outdated("1.0-1")
-    lab.publish(Deb(name, "2.0-1"), suite="stable-security")
-    lists = lab.sources().splitlines()
-    project.write(
-        "FROM BASE\nRUN rm /etc/apt/sources.list\nCOPY one /opt/one\nCOPY setup /opt/setup\n"
-        f"RUN sh /opt/setup && apt-get update && apt-get install -y {name}=2.0-1\n",
-        one=f"{lists[1]}\n",
-        setup="cp /opt/one /etc/apt/sources.list\n",
-    )
-    assert project.build().ran  # type: ignore[attr-defined]
-
-
 def test_a_step_that_fails_for_a_vanished_pin_says_so(project: Project, outdated: Outdated) -> None:
     name = outdated("1.0-1")
     project.write(f"FROM BASE\nRUN set -x; apt-get update; apt-get install -y {name}=0.9-1\n")
@@ -343,16 +328,17 @@ def test_an_archive_that_never_answers_holds_no_step(project: Project) -> None:
             project.build()
 
 
+@pytest.mark.parametrize("behind", ["\nRUN ", " && "], ids=["a step", "a script of the step"])
 def test_a_step_may_bring_the_source_of_a_later_pin_in_a_way_that_only_it_knows(
-    lab: Lab, project: Project, outdated: Outdated
+    lab: Lab, project: Project, outdated: Outdated, behind: str
 ) -> None:
     name = outdated("1.0-1")
     lab.publish(Deb(name, "2.0-1"), suite="stable-security")
     lists = lab.sources().splitlines()
     project.write(
         "FROM BASE\nRUN rm /etc/apt/sources.list\nCOPY one /opt/one\nCOPY setup /opt/setup\n"
-        "RUN echo none\nRUN sh /opt/setup\n"
-        f"RUN apt-get update && apt-get install -y {name}=2.0-1\n",
+        f"RUN echo none\nRUN sh /opt/setup{behind}"
+        f"apt-get update && apt-get install -y {name}=2.0-1\n",
         one=f"{lists[1]}\n",
         setup="cp /opt/one /etc/apt/sources.list\n",
     )

@@ -90,8 +90,10 @@ class Ahead:
         self._found[path] = blocks = Blocks(self._spilled)
         with os.fdopen(handle, "rb", buffering=0) as file:
             while not self._stopped.is_set() and len(block := file.read(BLOCK)) == BLOCK:
+                if is_dense(block):
+                    continue
                 digest = hashlib.sha256(block).digest()
-                if digest not in earlier and not is_dense(block):
+                if digest not in earlier:
                     blocks.add(self._spill_member(digest, gzip_member(block)))
 
     def _spill_member(self, digest: bytes, member: bytes) -> Place:

@@ -177,6 +177,10 @@ def _build_once(images: Images, request: BuildRequest, dockerfile: Dockerfile) -
         solved = solver.solve()
         if request.whole:
             images.fetch(solved.state.stack.layers)
+        annotations = {}
+        if any(place.type == "inline" for place in request.cache_to):
+            inline = inline_document(shop.cache, solved.steps, solved.state)
+            annotations[ANNOTATION] = to_annotation(inline)
         if not request.only_cached:
             shop.memory.keep()
     finally:
@@ -186,10 +190,6 @@ def _build_once(images: Images, request: BuildRequest, dockerfile: Dockerfile) -
     lock = lock_of(solved, str(request.platform))
     if request.locked:
         _check_lock(lock, request.lock, str(request.platform))
-    annotations = {}
-    if any(place.type == "inline" for place in request.cache_to):
-        inline = inline_document(shop.cache, solved.steps, solved.state)
-        annotations[ANNOTATION] = to_annotation(inline)
     image = assemble(store, solved.state, request.labels, request.source_date_epoch, annotations)
     _export(store, request, solved, options, progress)
     built = _built(image, solved, lock, EngineReport(EMBEDDED))

@@ -16,9 +16,7 @@ from oakum.builder.cache import StepResult
 from oakum.builder.layering import settled_pyc
 from oakum.builder.steps import Workshop
 from oakum.layer import Entry, Kind, Layer
-from oakum.layer.compression import decompressed
-from oakum.layer.read import max_layer_bytes
-from oakum.layer.tar import TarStream, read_tar
+from oakum.layer.read import layer_members
 
 
 def dated(shop: Workshop, key: str, result: StepResult) -> StepResult | None:
@@ -55,11 +53,10 @@ def _entries(
     shop: Workshop, layer: Layer, time: Callable[[int], int]
 ) -> Iterator[tuple[Entry, Callable[[], Iterator[bytes]] | None]]:
     shop.images.fetch([layer])
-    with shop.store.blobs.open(layer.descriptor.digest) as file:
-        for header, content in read_tar(TarStream(decompressed(file), max_layer_bytes())):
-            entry = header.entry()
-            if _has_time(entry):
-                entry = msgspec.structs.replace(entry, mtime=time(entry.mtime))
-            if entry.path.endswith(b".pyc"):
-                content = settled_pyc(content, time)
-            yield entry, partial(iter, content) if entry.kind is Kind.FILE else None
+    for header, content in layer_members(shop.store, layer.descriptor.digest):
+        entry = header.entry()
+        if _has_time(entry):
+            entry = msgspec.structs.replace(entry, mtime=time(entry.mtime))
+        if entry.path.endswith(b".pyc"):
+            content = settled_pyc(content, time)
+        yield entry, partial(iter, content) if entry.kind is Kind.FILE else None

@@ -17,12 +17,11 @@ from oakum.builder.stack import layer_content
 from oakum.errors import BuildError
 from oakum.layer import Entry, Kind, Layer, LayerWriter
 from oakum.layer.blocks import Blocks
-from oakum.layer.disk import DiskEntry, file_content, read_directory
+from oakum.layer.disk import DiskEntry, file_content, keep_time, read_directory
 from oakum.oci import Compression
 from oakum.store import Store, guarded
 from oakum.tree import Tree
 
-SHADOW = "etc/shadow"
 _PYC_HEADER = 16
 _LAST_RECORDED = (1 << 32) - 1
 
@@ -89,11 +88,9 @@ class Layering:
         """
         with guarded("read what the step wrote"):
             unfold(upper, below, marked=marked)
-            if quiet:
-                quieten(upper, below, epoch, marked=marked)
+            by_time = quiet and quieten(upper, below, epoch, marked=marked)
             settled = settle_times(upper, epoch, began)
-            if quiet and os.path.lexists(upper / SHADOW):
-                # The rule on its days goes by the time that is allowed.
+            if by_time:
                 settled = msgspec.structs.replace(settled, exact=False)
             entries = read_directory(upper, clamp=epoch, marked=marked)
             layer, content = self.write(_opened(changed_only(entries, below)), known)
@@ -117,13 +114,11 @@ def _opener(source: bytes) -> Callable[[], Iterator[bytes]]:
 class Settled(msgspec.Struct, frozen=True):
     """What was done to the times of a step's layer, so that they can be held to another one."""
 
-    epoch: int
-    """The newest time that was allowed, in seconds; what the step made itself has it."""
-    exact: bool = True
-    """Whether nothing that was there before the step had that time or a newer one: what has it
-    now was made by the step."""
-    recorded: int = 0
-    """The newest older time of a source that a ``.pyc`` records."""
+    exact: bool
+    """Whether nothing that was there before the step had the newest allowed time or a newer one:
+    what has it now was made by the step."""
+    recorded: int
+    """The newest older time of a source that a ``.pyc`` records, in seconds; 0 for none."""
 
 
 def settle_times(upper: Path, epoch: int, began: int) -> Settled:
@@ -157,24 +152,24 @@ def settle_times(upper: Path, epoch: int, began: int) -> Settled:
             info = item.stat(follow_symlinks=False)
             # A whiteout, a link or a device may have such a name too.
             if item.name.endswith(b".pyc") and item.is_file(follow_symlinks=False):
-                recorded = _settle_pyc(item.path, epoch)
-                os.utime(item.path, ns=(info.st_mtime_ns, info.st_mtime_ns))
+                recorded = _settle_pyc(item.path, epoch, info)
                 newest = max(newest, recorded if recorded < epoch else 0)
                 exact = exact and not epoch <= recorded < began
             exact = settle(item.path, info) and exact
     for directory in reversed(directories):
         exact = settle(directory, os.lstat(directory)) and exact
-    return Settled(epoch, exact, newest)
+    return Settled(exact, newest)
 
 
-def _settle_pyc(path: bytes, epoch: int) -> int:
-    """Settle what a ``.pyc`` records; what it recorded, or -1."""
+def _settle_pyc(path: bytes, epoch: int, info: os.stat_result) -> int:
+    """Settle what a ``.pyc`` records, whose own time stays; what it recorded, or -1."""
     handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         head = os.pread(handle, _PYC_HEADER, 0)
         recorded = _recorded(head)
         if recorded > epoch:
             os.pwrite(handle, struct.pack("<I", epoch), 8)
+            keep_time(path, info)
         return recorded
     finally:
         os.close(handle)

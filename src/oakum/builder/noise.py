@@ -101,8 +101,10 @@ def rule_of(path: bytes) -> Rule | None:
     return next((rule for pattern, rule in _COMPILED if pattern.fullmatch(path)), None)
 
 
-def quieten(upper: Path, below: Tree, epoch: int, *, marked: bool = False) -> None:
+def quieten(upper: Path, below: Tree, epoch: int, *, marked: bool = False) -> bool:
     """Apply the rules to a step's upper directory, whose lower layers are `below`.
+
+    Returns whether a rule was applied that goes by `epoch`.
 
     No directory of it is opaque (see `unfold`).
 
@@ -116,6 +118,7 @@ def quieten(upper: Path, below: Tree, epoch: int, *, marked: bool = False) -> No
         todo += work.directory(path)
     for path in reversed(todo[1:]):
         work.without_empty(path)
+    return work.by_time
 
 
 class _Quieting:
@@ -124,6 +127,7 @@ class _Quieting:
         self._below = below
         self._day = max(1, epoch // _DAY)
         self._marked = marked
+        self.by_time = False
 
     def place(self, path: bytes) -> bytes:
         return self._top + b"/" + path if path else self._top
@@ -166,6 +170,7 @@ class _Quieting:
             if self._below.at(path) is not None:
                 place_whiteout(place, self._marked)
         elif stat.S_ISREG(info.st_mode):
+            self.by_time |= rule.how == "settle days"
             content = b"" if rule.how == "empty" else self._settled(place, info)
             if content is not None and (content or info.st_size):
                 _replace(place, info, content)

@@ -14,7 +14,7 @@ import msgspec
 from oakum.builder import sandbox
 from oakum.builder.cache import StepResult
 from oakum.builder.dating import dated
-from oakum.builder.lock_pins import apt_files, broken_promises
+from oakum.builder.lock_pins import apt_files
 from oakum.builder.memory import inputs_of_run
 from oakum.builder.mounts import MountedStep, mount_identity, open_mounts
 from oakum.builder.noise import RULES
@@ -24,6 +24,7 @@ from oakum.builder.sandboxed import run_on_layers
 from oakum.builder.stack import identity
 from oakum.builder.state import StageState
 from oakum.builder.step_downloads import Offer, unrecorded
+from oakum.builder.step_packages import check_lock, packages_of_step
 from oakum.builder.steps import (
     NOT_TO_BE_USED,
     Found,
@@ -35,14 +36,11 @@ from oakum.dockerfile import (
     Instruction,
     LockedStep,
 )
-from oakum.errors import BuildError, LockNotKept
-from oakum.packages import parse_status
+from oakum.errors import BuildError
 from oakum.progress import Event
 from oakum.store import discard
 from oakum.tree import ImageTree, Tree
 
-STATUS = "var/lib/dpkg/status"
-"""Where dpkg keeps what is installed."""
 _APT = b"usr/bin/apt-get"
 
 
@@ -134,6 +132,8 @@ class _Place(msgspec.Struct, frozen=True):
 
     files: ImageTree
     """The files that it begins with."""
+    lowers: Sequence[Path]
+    """The directories that they are in, the lowest first."""
     scratch: Path
     """A directory for the time that it takes."""
     upper: Path
@@ -154,7 +154,7 @@ def _execute(
 ) -> StepResult:
     began, started = time.monotonic(), time.time()
     # Before anything looks into them: layers that are fetched now are unpacked as they come.
-    shop.snapshots.lowers(state.stack.layers)
+    lowers = shop.snapshots.lowers(state.stack.layers)
     tree = shop.snapshots.tree(state.stack.layers)
     replayed = recorded_files(shop, state, tree, promise.packages, promise.files)
     asked = replayed is None and not shop.request.offline
@@ -166,7 +166,7 @@ def _execute(
     ahead = shop.layering.ahead(upper, scratch)
     try:
         with pins_checked(shop, state, tree, run.instruction, wanted=asked) as cancelled:
-            place = _Place(files, scratch, upper, stage, cancelled)
+            place = _Place(files, lowers, scratch, upper, stage, cancelled)
             with _offer(shop, state, run, files, scratch, replayed) as offer:
                 status = _sandboxed(shop, stages, state, run, promise.pins, offer, place)
             if status != 0:
@@ -183,8 +183,8 @@ def _execute(
             known=ahead.stop() if ahead else {},
             quiet=shop.request.reproducible,
         )
-        packages = _changed_packages(files, upper)
-        _check_lock(run.instruction, packages, promise.packages)
+        packages = packages_of_step(files, upper)
+        check_lock(run.instruction, packages, promise.packages)
         if offer.configuration and (lacking := unrecorded(packages, offer.used)):
             shown = ", ".join(lacking[:4]) + (" …" if len(lacking) > 4 else "")
             text = (
@@ -260,7 +260,7 @@ def _sandboxed(
         state.user or None, files.read("etc/passwd"), files.read("etc/group")
     )
     user = msgspec.structs.replace(user, groups=tuple({*user.groups, user.gid}))
-    lowers = shop.snapshots.lowers(state.stack.layers)
+    lowers = place.lowers
     offered = _offered(files.read("etc/apt/preferences"), locked, offer)
     task = f"step {place.stage}:{run.instruction.first_line}"
 
@@ -370,36 +370,3 @@ def _environment(
     if offered:
         env["APT_CONFIG"] = "/dev/.oakum/apt.conf"
     return env
-
-
-def _changed_packages(files: ImageTree, upper: Path) -> dict[str, str]:
-    """What the step did to dpkg's database: new versions, and "" for what it removed."""
-    place = upper / STATUS
-    if not place.is_file() or any(one.is_symlink() for one in (place, *place.parents[:3])):
-        return {}
-    return changed_packages(files.read(STATUS), place.read_bytes())
-
-
-def changed_packages(before: bytes | None, after: bytes) -> dict[str, str]:
-    """What lies between two states of dpkg's database: new versions, and "" for what is gone."""
-    old = parse_status(before) if before else {}
-    new = parse_status(after)
-    was = {f"{n}:{a}": p.version for (n, a), p in old.items() if p.installed}
-    now = {f"{n}:{a}": p.version for (n, a), p in new.items() if p.installed}
-    changed = {name: version for name, version in now.items() if was.get(name) != version}
-    changed.update(dict.fromkeys(was.keys() - now.keys(), ""))
-    return dict(sorted(changed.items()))
-
-
-def _check_lock(
-    instruction: Instruction, packages: Mapping[str, str], locked: Mapping[str, str] | None
-) -> None:
-    broken = broken_promises(packages, locked)
-    if broken:
-        raise LockNotKept(
-            f"line {instruction.first_line}: the step did not install what oakum.lock says: "
-            + "; ".join([*broken.values()][:5]),
-            "the archive has moved on, or the step's own script chooses versions: "
-            "'oakum rebuild --write' raises the lock, 'oakum lock' writes it anew",
-            tuple(broken),
-        )

@@ -132,7 +132,7 @@ def build(
     from oakum.cli.build_calls import answer, check_notes, parse_call
     from oakum.cli.build_outputs import parse_outputs, refuse_several, write_outputs
     from oakum.cli.outcome import exit_code
-    from oakum.cli.output import check_format, say, show_json, write_result
+    from oakum.cli.output import check_format, say, show_json, write_result, write_text
     from oakum.cli.reproducibility import not_reproducible, verified, verify_builds
     from oakum.cli.session import opened_store, watching
     from oakum.cli.step_options import with_limits
@@ -244,7 +244,7 @@ def build(
     document = build_result(built, outcome, tags, published, images, checked)
     write_result(result_file, document)
     if iidfile:
-        r.write_text(iidfile, built.image.config.digest)
+        write_text(iidfile, built.image.config.digest)
     if metadata_file:
         write_result(metadata_file, _metadata(built, tag))
     if piped:

@@ -39,9 +39,14 @@ def show_json(value: Any) -> None:
 def write_result(path: Path | None, value: Any) -> None:
     """Write a value as JSON to the file that ``--result-file`` names."""
     if path is not None:
-        from oakum.verbs.write_source import write_source
+        write_text(path, to_json(value) + "\n")
 
-        write_source(path, (to_json(value) + "\n").encode())
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file as a whole."""
+    from oakum.verbs.write_source import write_source
+
+    write_source(path, text.encode())
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

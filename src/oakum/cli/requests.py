@@ -337,13 +337,6 @@ def refuse_evidence(
         )
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a small file as a whole."""
-    from oakum.verbs.write_source import write_source
-
-    write_source(path, text.encode())
-
-
 def platforms_of(names: list[str]) -> tuple[Platform, ...]:
     """Every platform that ``--platform`` names, alone or joined by commas."""
     from oakum.oci import parse_platform

@@ -112,6 +112,12 @@ class _Tap:
             yield piece
 
 
+def layer_members(store: Store, blob: Digest) -> Iterator[tuple[Header, Iterator[bytes]]]:
+    """The members of a layer that is in the store, with their content, in order."""
+    with store.blobs.open(blob) as file:
+        yield from read_tar(TarStream(decompressed(file), max_layer_bytes()))
+
+
 def remember_layer(store: Store, index: LayerIndex, kept: dict[bytes, bytes]) -> None:
     """Keep a layer's index and its kept files in the store, by diff ID."""
     store.records.put(f"kept-{INDEX_VERSION}", index.diff_id, msgspec.msgpack.encode(kept))

@@ -11,9 +11,7 @@ import msgspec
 from oakum.builder import Image, Images
 from oakum.errors import NotFound, UsageError
 from oakum.layer import Kind, index_blob
-from oakum.layer.compression import decompressed
-from oakum.layer.read import max_layer_bytes
-from oakum.layer.tar import TarStream, read_tar
+from oakum.layer.read import layer_members
 from oakum.oci import Platform, host_platform
 from oakum.progress import Progress, silent
 from oakum.store import Store
@@ -170,8 +168,7 @@ def read_file(
 
 
 def _content(store: Store, image: Image, layer: int, path: bytes) -> Iterator[bytes]:
-    with store.blobs.open(image.layers[layer].descriptor.digest) as file:
-        for header, content in read_tar(TarStream(decompressed(file), max_layer_bytes())):
-            if header.path == path and header.kind is Kind.FILE:
-                yield from content
-                return
+    for header, content in layer_members(store, image.layers[layer].descriptor.digest):
+        if header.path == path and header.kind is Kind.FILE:
+            yield from content
+            return

@@ -10,9 +10,7 @@ import msgspec
 
 from oakum.builder import Image
 from oakum.layer import Entry, Kind, Layer, index_blob
-from oakum.layer.compression import decompressed
-from oakum.layer.read import max_layer_bytes
-from oakum.layer.tar import TarStream, read_tar
+from oakum.layer.read import layer_members
 from oakum.oci import Digest
 from oakum.packages import (
     Package,
@@ -191,17 +189,16 @@ def _md5_of_layer(store: Store, layer: Layer, places: Mapping[bytes, int]) -> di
     if not wanted:
         return known
     found = dict(known)
-    with store.blobs.open(layer.descriptor.digest) as file:
-        for header, content in read_tar(TarStream(decompressed(file), max_layer_bytes())):
-            if header.path not in wanted or header.offset != places[header.path]:
-                continue
-            hasher = hashlib.md5(usedforsecurity=False)
-            for piece in content:
-                hasher.update(piece)
-            found[header.path] = hasher.hexdigest()
-            wanted.discard(header.path)
-            if not wanted:
-                break
+    for header, content in layer_members(store, layer.descriptor.digest):
+        if header.path not in wanted or header.offset != places[header.path]:
+            continue
+        hasher = hashlib.md5(usedforsecurity=False)
+        for piece in content:
+            hasher.update(piece)
+        found[header.path] = hasher.hexdigest()
+        wanted.discard(header.path)
+        if not wanted:
+            break
     store.records.put("md5", layer.diff_id, msgspec.msgpack.encode(found))
     return found
 

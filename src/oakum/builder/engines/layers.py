@@ -14,10 +14,10 @@ import msgspec
 from oakum.builder.engines.sources import Outline
 from oakum.builder.images import Image, Images
 from oakum.builder.run_command import run_mark
-from oakum.builder.run_step import STATUS, changed_packages
 from oakum.builder.stack import Stack
 from oakum.builder.stage_builder import stage_name
 from oakum.builder.state import StageState
+from oakum.builder.step_packages import STATUS, changed_packages
 from oakum.builder.steps import StepReport
 from oakum.dockerfile import Instruction, Stage
 from oakum.layer import Layer, index_blob, known_kept
