@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from oakum.errors import OakumError
@@ -205,6 +205,7 @@ def test_any_document(raw: bytes) -> None:
 
 @MANY
 @given(status=statuses, more=headers, body=json_values)
+@example(status=301, more={"Location": "sha256:" + "0" * 64}, body=None)
 def test_any_list_of_tags(
     registry_and_store: tuple[FaultyRegistry, Store, str, Manifest],
     status: int,

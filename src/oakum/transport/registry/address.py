@@ -58,13 +58,13 @@ def next_address(now: str, place: str, host: str, insecure: tuple[str, ...]) -> 
     try:
         url = httpx.URL(now).join(place).copy_with(fragment=None)
     except (httpx.InvalidURL, ValueError, UnicodeError) as error:
-        raise _refused(f"{host} names a place that is no URL") from error
+        raise refused(f"{host} names a place that is no URL") from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise _refused(f"{host} names a place that is no http address")
+        raise refused(f"{host} names a place that is no http address")
     if url.scheme == "https":
         return str(url)
     if httpx.URL(now).scheme == "https":
-        raise _refused(f"{host} leads from https to http, which would give the transfer away")
+        raise refused(f"{host} leads from https to http, which would give the transfer away")
     there = url.netloc.decode("ascii")
     if not may_be_plain(there, insecure):
         raise TransportError(
@@ -74,5 +74,6 @@ def next_address(now: str, place: str, host: str, insecure: tuple[str, ...]) -> 
     return str(url)
 
 
-def _refused(what: str) -> TransportError:
+def refused(what: str) -> TransportError:
+    """The error for a registry that names a place where nobody should go."""
     return TransportError(what, "the registry is misconfigured or hostile; ask who runs it")

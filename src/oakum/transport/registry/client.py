@@ -23,6 +23,7 @@ from oakum.transport.registry.address import (
     may_be_plain,
     next_address,
     origin_of,
+    refused,
 )
 from oakum.transport.registry.answer import bounded, plain, said
 from oakum.transport.registry.connection import connect
@@ -193,6 +194,9 @@ class Client:
             return self._authorised(method, self.absolute(path), scopes, headers, body)
         except httpx.TransportError as error:
             raise self._unreachable(error, what) from error
+        except httpx.InvalidURL as error:
+            # httpx reads where a redirect leads to, although it does not follow it.
+            raise refused(f"{self.host} names a place that is no URL") from error
 
     def _authorised(
         self,
